@@ -1,0 +1,99 @@
+// The operator's pins.
+#include "catalog/encoding.hpp"
+#include "catalog/rows.hpp"
+#include "catalog/state.hpp"
+
+namespace ipcs::catalog {
+
+void Catalog::pin(const Digest& digest, uint64_t size, int64_t now_ns, const std::string& note) {
+  const std::string key = digest_key(digest);
+  const int64_t column = size_column(size);
+  state_->write(Durable::kYes, [&](Connection& db) {
+    put_blob(db, key, column, now_ns);
+    Statement(db,
+              "INSERT INTO pins(digest, created_ns, pending, note) VALUES(?, ?, 0, ?)"
+              " ON CONFLICT(digest) DO UPDATE SET pending = 0, note = excluded.note")
+        .blob(key)
+        .bind(now_ns)
+        .blob(note)
+        .run();
+  });
+}
+
+void Catalog::begin_pin(const Digest& digest, uint64_t size, int64_t now_ns, const std::string& note) {
+  const std::string key = digest_key(digest);
+  const int64_t column = size_column(size);
+  // Durable also where a finished pin is: its own fsync may still be under way.
+  state_->write(Durable::kYes, [&](Connection& db) {
+    Statement(db,
+              "INSERT INTO blobs(digest, size, created_ns, updated_ns) VALUES(?1, ?2, ?3, ?3)"
+              " ON CONFLICT(digest) DO NOTHING")
+        .blob(key)
+        .bind(column)
+        .bind(now_ns)
+        .run();
+    Statement(db,
+              "INSERT INTO pins(digest, created_ns, pending, note) VALUES(?, ?, 1, ?)"
+              " ON CONFLICT(digest) DO UPDATE SET note = excluded.note WHERE pending")
+        .blob(key)
+        .bind(now_ns)
+        .blob(note)
+        .run();
+  });
+}
+
+void Catalog::finish_pin(const Digest& digest) {
+  const std::string key = digest_key(digest);
+  // Not durable: what a power loss leaves pending is finished at the next open, as its blob is there.
+  state_->write(Durable::kNo, [&](Connection& db) {
+    Statement(db, "UPDATE pins SET pending = 0 WHERE digest = ? AND pending").blob(key).run();
+  });
+}
+
+bool Catalog::cancel_pin(const Digest& digest) {
+  const std::string key = digest_key(digest);
+  return state_->write(Durable::kNo, [&](Connection& db) {
+    return Statement(db, "DELETE FROM pins WHERE digest = ? AND pending").blob(key).run() > 0 && drop_unheld(db, key);
+  });
+}
+
+std::vector<Digest> Catalog::pending_pins() const {
+  return state_->scan([](Connection& db) {
+    Statement row(db, "SELECT digest FROM pins WHERE pending ORDER BY digest");
+    std::vector<Digest> pending;
+    while (row.step()) pending.push_back(digest_of_key(row.bytes(0)));
+    return pending;
+  });
+}
+
+bool Catalog::unpin(const Digest& digest) {
+  const std::string key = digest_key(digest);
+  return state_->write(Durable::kYes, [&](Connection& db) {
+    return Statement(db, "DELETE FROM pins WHERE digest = ?").blob(key).run() > 0 && drop_unheld(db, key);
+  });
+}
+
+bool Catalog::pinned(const Digest& digest) const {
+  const std::string key = digest_key(digest);
+  return state_->read([&](Connection& db) {
+    return Statement(db, "SELECT 1 FROM pins WHERE digest = ? AND NOT pending").blob(key).step();
+  });
+}
+
+std::vector<Pin> Catalog::pins(const std::string& after, size_t limit) const {
+  const std::string start = page_start(after);
+  return state_->scan([&](Connection& db) {
+    Statement row(db,
+                  "SELECT p.digest, b.size, p.created_ns, p.note FROM pins p CROSS JOIN blobs b ON b.digest = p.digest"
+                  " WHERE p.digest > ? AND NOT p.pending ORDER BY p.digest LIMIT ?");
+    row.blob(start).bind(page_limit(limit));
+    std::vector<Pin> page;
+    while (row.step()) {
+      page.push_back({digest_of_key(row.bytes(0)), static_cast<uint64_t>(row.integer(1)), row.integer(2),
+                      std::string(row.bytes(3))});
+    }
+    return page;
+  });
+}
+
+}  // namespace ipcs::catalog

@@ -1,0 +1,94 @@
+// The daemon's configuration: one file, environment and command line laid over each other.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/environment.hpp"
+#include "log/log.hpp"
+
+namespace ipcs::config {
+
+// What becomes of blobs that are found in a store without a catalog.
+enum class Adopt {
+  kOperator,    // they are pinned: nobody's garbage collection takes them
+  kContainerd,  // the first client claims them, and its garbage collection decides
+};
+
+// A listening unix socket.
+struct Socket {
+  std::string name;     // of the client behind it
+  std::string address;  // absolute path, at most 107 bytes
+  std::optional<uid_t> uid;  // nothing: the daemon's own
+  std::optional<gid_t> gid;
+  mode_t mode = 0600;
+
+  friend bool operator==(const Socket&, const Socket&) = default;
+};
+
+inline constexpr std::string_view kDefaultClient = "containerd";
+inline constexpr std::string_view kOperatorClient = "operator";
+
+// The configuration in force. Paths are absolute. A value.
+struct Config {
+  std::string root;                      // the daemon's state
+  std::vector<std::string> plugin_dirs;  // where backends are looked for, in this order
+  std::string backend;                   // a plugin's name
+  std::string previous;                  // the backend before it, empty: none
+  Adopt adopt = Adopt::kOperator;
+  std::vector<Socket> grpc;  // at least one; names and addresses differ
+  Socket control;            // named "operator"
+  std::string metrics_address;  // host:port, empty: off
+  log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kText;
+  std::map<std::string, std::string> plugins;  // name → its table as a JSON object
+
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+// What one source says; a member without a value says nothing.
+struct Settings {
+  std::optional<std::string> root, backend, previous, metrics_address;
+  std::optional<std::vector<std::string>> plugin_dirs;
+  std::optional<Adopt> adopt;
+  std::vector<Socket> grpc;
+  std::optional<Socket> control;  // an empty address: the default one
+  std::optional<std::string> address, control_address;  // of the one gRPC socket and of the control socket alone
+  std::optional<log::Level> log_level;
+  std::optional<log::Format> log_format;
+  std::map<std::string, std::string> plugins;
+};
+
+// Parses the text of a file. `file_name` is for messages. Pure but for looking up user and group names. Throws Error
+// kInvalidArgument; its message has a line `file:line: problem` for every problem of the file, in their order.
+Settings parse(std::string_view text, const std::string& file_name);
+
+// Reads and parses a file of at most 1 MiB. Throws Error as parse() does, or naming the path: kNotFound,
+// kPermissionDenied, kInvalidArgument.
+Settings load(const std::string& path);
+
+// The configuration when nobody says anything. A rootless one (euid other than 0) lies below the user's home and
+// $XDG_RUNTIME_DIR; root and addresses are empty where those are not known.
+Config defaults(const Environment& environment);
+
+// Lays flags over environment over file over defaults. A root from flags or environment takes the control socket along,
+// unless somebody set that. Throws Error kInvalidArgument when something needed is missing or sockets collide.
+Config resolve(const Settings& file, const Settings& variables, const Settings& flags, const Environment& environment);
+
+// The file that is read when none is named: /etc/ipcs/config.toml, rootless ~/.config/ipcs/config.toml; empty when the
+// user's home is not known.
+std::string default_file(const Environment& environment);
+
+// A commented file with every key, which parses to the defaults.
+std::string default_text(const Environment& environment);
+
+// The configuration of the plugin `name` as a JSON object: its table, and for "local" the `path` <root>/local unless
+// the table has one.
+std::string plugin_json(const Config& config, const std::string& name);
+
+}  // namespace ipcs::config

@@ -1,0 +1,125 @@
+// What holds when nobody says anything, and the commented file that says so.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "config/config.hpp"
+#include "config/toml_text.hpp"
+
+namespace ipcs::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string below(const std::string& directory, const char* name) {
+  return directory.empty() ? std::string() : (fs::path(directory) / name).string();
+}
+
+// Plugins lie next to the program: <prefix>/bin/ipcsd has <prefix>/lib/ipcs/plugins, or the library directory that the
+// installation was made with. Of the two those that are there, or the first.
+std::vector<std::string> default_plugin_dirs(const Environment& environment) {
+  if (environment.executable.empty()) return {};
+  const fs::path prefix = fs::path(environment.executable).parent_path().parent_path();
+  const std::string plain = (prefix / "lib/ipcs/plugins").string();
+  const std::string installed = (prefix / IPCS_LIBDIR / "ipcs/plugins").string();
+  std::vector<std::string> present;
+  std::error_code ignored;  // what can't be looked at is as good as absent
+  if (fs::is_directory(plain, ignored)) present.push_back(plain);
+  if (installed != plain && fs::is_directory(installed, ignored)) present.push_back(installed);
+  return present.empty() ? std::vector{plain} : present;
+}
+
+constexpr std::string_view kText = R"(# Configuration of ipcsd. Every key is here with its default; what has none is commented out.
+# Flags win over the environment (IPCS_ROOT, IPCS_ADDRESS, …), the environment wins over this file.
+# `ipcsd config check FILE` checks a file. Paths are absolute.
+
+# The version of this format.
+version = 1
+
+# The daemon's own state: the catalog, scratch space and, unless [plugins.local] says otherwise, the blobs.
+{root}root = {root_value}
+
+# Where backends are looked for; next to the program when not set.
+# plugin_dirs = {plugin_dirs}
+
+# The plugin that stores the blobs.
+backend = {backend}
+
+# The backend that was in use before: it is read for what the new one still lacks, while that is copied over.
+# previous = "local"
+
+# Blobs found in a store without a catalog: "operator" pins them, "containerd" leaves them to containerd's garbage
+# collection.
+adopt = "operator"
+
+# A socket for one containerd. More containerds get more of these tables, each with a name and address of its own; blobs
+# that one of them deletes stay for the others.
+{grpc}[[grpc]]
+{grpc}name = {grpc_name}
+{grpc}address = {grpc_address}
+# uid = 0         # owner of the socket, a number or a name; the daemon's own when not set
+# gid = 0
+{grpc}mode = "0600"
+
+# The operator's socket, for ipcsctl. What is written through it is pinned.
+{control}[control]
+{control}address = {control_address}
+# uid = 0
+# gid = 0
+{control}mode = "0600"
+
+# Prometheus metrics at /metrics, and /livez and /readyz, over HTTP; off when empty, e.g. "127.0.0.1:9095".
+[metrics]
+address = ""
+
+# Lines on standard error. level: debug, info, warn or error; format: text (logfmt) or json.
+[log]
+level = "info"
+format = "text"
+
+# Each plugin has a table of its own and checks it; `ipcsctl plugin info NAME` tells what it knows.
+[plugins.local]
+# path = {local_path}  # the directory that holds blobs/<algorithm>/<digits>
+)";
+
+}  // namespace
+
+Config defaults(const Environment& environment) {
+  Config config;
+  std::string sockets = "/run/ipcs";
+  config.root = "/var/lib/ipcs";
+  if (environment.rootless()) {
+    config.root = below(environment.directory("XDG_DATA_HOME", below(environment.home, ".local/share")), "ipcs");
+    sockets = below(environment.directory("XDG_RUNTIME_DIR", ""), "ipcs");
+  }
+  config.plugin_dirs = default_plugin_dirs(environment);
+  config.backend = "local";
+  config.grpc = {Socket{.name = std::string(kDefaultClient), .address = below(sockets, "ipcs.sock"), .uid = {}, .gid = {}}};
+  config.control =
+      Socket{.name = std::string(kOperatorClient), .address = below(sockets, "control.sock"), .uid = {}, .gid = {}};
+  config.plugins["local"] = "{}";
+  return config;
+}
+
+std::string default_file(const Environment& environment) {
+  if (!environment.rootless()) return "/etc/ipcs/config.toml";
+  return below(environment.directory("XDG_CONFIG_HOME", below(environment.home, ".config")), "ipcs/config.toml");
+}
+
+std::string default_text(const Environment& environment) {
+  const Config config = defaults(environment);
+  const Socket& grpc = config.grpc.front();
+  // What is not known here can't be a default: its lines are examples.
+  const auto lead = [](const std::string& value) { return value.empty() ? "# " : ""; };
+  const auto path = [](const std::string& value, const char* example) { return toml_string(value.empty() ? example : value); };
+  return fmt::format(
+      kText, fmt::arg("root", lead(config.root)), fmt::arg("root_value", path(config.root, "/var/lib/ipcs")),
+      fmt::arg("plugin_dirs", toml_array(config.plugin_dirs)), fmt::arg("backend", toml_string(config.backend)),
+      fmt::arg("grpc", lead(grpc.address)), fmt::arg("grpc_name", toml_string(grpc.name)),
+      fmt::arg("grpc_address", path(grpc.address, "/run/ipcs/ipcs.sock")),
+      fmt::arg("control", lead(config.control.address)),
+      fmt::arg("control_address", path(config.control.address, "/run/ipcs/control.sock")),
+      fmt::arg("local_path", path(below(config.root, "local"), "/var/lib/ipcs/local")));
+}
+
+}  // namespace ipcs::config

@@ -1,0 +1,165 @@
+// Checks of single values.
+#include "config/values.hpp"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "ipcs/error.hpp"
+
+namespace ipcs::config {
+namespace {
+
+[[noreturn]] void refuse(const std::string& predicate) { throw Error(Code::kInvalidArgument, predicate); }
+
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
+bool is_letter(char c) noexcept { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
+
+bool is_name(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= 32 && is_lower(text[0]) &&
+         std::all_of(text.begin(), text.end(), [](char c) { return is_lower(c) || is_digit(c) || c == '-'; });
+}
+
+std::optional<uint32_t> to_number(std::string_view digits, int base) noexcept {
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return value;
+}
+
+// Looks up a name with getpwnam_r or getgrnam_r, whose signatures differ in the record alone.
+template <class Record, class Lookup>
+std::optional<Record> look_up(const std::string& name, Lookup lookup) {
+  Record record{};
+  Record* found = nullptr;
+  std::vector<char> buffer(1024);
+  while (lookup(name.c_str(), &record, buffer.data(), buffer.size(), &found) == ERANGE && buffer.size() < 1 << 20)
+    buffer.resize(2 * buffer.size());
+  if (found == nullptr) return std::nullopt;
+  return record;  // its ids; the strings went with the buffer
+}
+
+}  // namespace
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c >= ' ' && c < 127) {
+      out += c;
+    } else {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+std::string quoted(std::string_view text) {
+  constexpr size_t kShown = 80;
+  std::string out = "\"";
+  for (const char c : text.substr(0, kShown)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += one_line({&c, 1});
+  }
+  if (text.size() > kShown) out += "...";
+  return out + '"';
+}
+
+std::string to_path(std::string_view text) {
+  if (text.empty() || text[0] != '/') refuse("wants an absolute path, not " + quoted(text));
+  if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }))
+    refuse("wants a path without control characters, not " + quoted(text));
+  std::string path = std::filesystem::path(text).lexically_normal().string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+std::string to_socket_path(std::string_view text) {
+  constexpr std::string_view kScheme = "unix://";
+  if (text.starts_with(kScheme)) text.remove_prefix(kScheme.size());
+  std::string path = to_path(text);
+  if (path.size() > kSocketPathMax) {
+    refuse(fmt::format("is {} bytes long, but the path of a unix socket has at most {}: {}", path.size(),
+                       kSocketPathMax, quoted(path)));
+  }
+  return path;
+}
+
+std::string to_host_port(std::string_view text) {
+  if (text.empty()) return {};
+  const auto wrong = [&] { refuse("wants host:port, e.g. \"127.0.0.1:9095\" or \"[::1]:9095\", not " + quoted(text)); };
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) wrong();
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto fits = [&](char c) {
+    return is_digit(c) || is_letter(c) || c == '.' || (bracketed ? c == ':' : c == '-');
+  };
+  if (host.empty() || host.size() > 253 || !std::all_of(host.begin(), host.end(), fits)) wrong();
+  const auto number = to_number(port, 10);
+  if (!number || *number == 0 || *number > 65535) wrong();
+  return std::string(text);
+}
+
+std::string to_plugin_name(std::string_view text) {
+  if (!is_name(text)) refuse("wants a plugin's name (a-z, then a-z, 0-9 and -, at most 32), not " + quoted(text));
+  return std::string(text);
+}
+
+std::string to_client_name(std::string_view text) {
+  if (!is_name(text)) refuse("wants a name (a-z, then a-z, 0-9 and -, at most 32), not " + quoted(text));
+  if (text == "operator") refuse("can't be \"operator\": that is the client behind the control socket");
+  return std::string(text);
+}
+
+mode_t to_mode(std::string_view text) {
+  std::string_view digits = text;
+  if (digits.starts_with("0o")) digits.remove_prefix(2);
+  const auto mode = to_number(digits, 8);
+  if (!mode || *mode > 0777) refuse("wants octal permissions, \"0660\" or 0o660, at most 0777, not " + quoted(text));
+  return *mode;
+}
+
+log::Level to_level(std::string_view text) {
+  try {
+    return log::parse_level(text);
+  } catch (const Error&) {
+    throw Error(Code::kInvalidArgument, "wants \"debug\", \"info\", \"warn\" or \"error\", not " + quoted(text));
+  }
+}
+
+log::Format to_format(std::string_view text) {
+  try {
+    return log::parse_format(text);
+  } catch (const Error&) {
+    throw Error(Code::kInvalidArgument, "wants \"text\" or \"json\", not " + quoted(text));
+  }
+}
+
+uid_t to_uid(std::string_view text) {
+  const auto number = to_number(text, 10);
+  if (number && *number != static_cast<uid_t>(-1)) return *number;
+  const auto user = text.find('\0') == std::string_view::npos ? look_up<passwd>(std::string(text), ::getpwnam_r)
+                                                               : std::nullopt;
+  if (!user) refuse("names no user that exists: " + quoted(text));
+  return user->pw_uid;
+}
+
+gid_t to_gid(std::string_view text) {
+  const auto number = to_number(text, 10);
+  if (number && *number != static_cast<gid_t>(-1)) return *number;
+  const auto group = text.find('\0') == std::string_view::npos ? look_up<::group>(std::string(text), ::getgrnam_r)
+                                                                : std::nullopt;
+  if (!group) refuse("names no group that exists: " + quoted(text));
+  return group->gr_gid;
+}
+
+}  // namespace ipcs::config

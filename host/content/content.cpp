@@ -1,0 +1,280 @@
+// Claims, pins and labels over a backend's blobs.
+#include "content/content.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "content/writer.hpp"
+
+namespace ipcs::content {
+namespace {
+
+constexpr size_t kPage = 100;  // blobs in one message of a listing, as containerd sends them
+
+int64_t system_now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+Content::Options with_defaults(Content::Options options) {
+  if (!options.now) options.now = system_now;
+  return options;
+}
+
+[[noreturn]] void throw_not_found(const Digest& digest) {
+  throw Error(Code::kNotFound, fmt::format("content {}: not found", digest.to_string()));
+}
+
+[[noreturn]] void throw_cut(const Digest& digest, uint64_t found, uint64_t known) {
+  throw Error(Code::kDataLoss, fmt::format("content {}: {} bytes are stored, {} were committed; `ipcsctl verify` takes "
+                                           "it out of service, writing it again heals it",
+                                           digest.to_string(), found, known));
+}
+
+catalog::LabelChange label_change(const Digest& digest, const Labels& labels, std::span<const std::string> paths) {
+  static constexpr std::string_view kPrefix = "labels.";
+  catalog::LabelChange change;
+  change.replace_all = paths.empty();
+  for (const std::string& path : paths) {
+    if (path == "labels") {
+      change.replace_all = true;
+    } else if (path.starts_with(kPrefix)) {
+      const std::string key = path.substr(kPrefix.size());
+      const auto given = labels.find(key);
+      change.labels[key] = given == labels.end() ? std::string() : given->second;
+    } else {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("cannot update \"{}\" field on content info \"{}\"", path, digest.to_string()));
+    }
+  }
+  if (change.replace_all) change.labels = labels;
+  return change;
+}
+
+}  // namespace
+
+std::string printable(const std::string& ref) {
+  std::string text;
+  for (const char c : ref.substr(0, 120)) {
+    if (c >= ' ' && c < 127 && c != '"' && c != '\\') {
+      text += c;
+    } else {
+      text += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+    }
+  }
+  return ref.size() > 120 ? text + "…" : text;
+}
+
+Content::Content(Store& backend, catalog::Catalog& catalog, Options options)
+    : backend_(backend), catalog_(catalog), options_(with_defaults(std::move(options))), open_blobs_(options_.open_blobs) {}
+
+Content::~Content() = default;
+
+Blob Content::info(const Call& call, const Client& client, const Digest& digest) {
+  const auto stored = backend_.stat_blob(call, digest.to_string());
+  if (!stored) throw_not_found(digest);
+  auto known = client.is_operator ? catalog_.find_any(client.name, digest) : catalog_.find(client.name, digest);
+  if (!known && !client.is_operator) {
+    const auto lock = digests_.lock(digest);
+    if (!hold_existing(call, client, digest, nullptr)) {
+      if (!backend_.stat_blob(call, digest.to_string())) throw_not_found(digest);
+    }
+    known = catalog_.find_any(client.name, digest);
+  }
+  if (!known) return {digest, stored->size, stored->created_ns, stored->modified_ns, {}};
+  if (known->size != stored->size) throw_cut(digest, stored->size, known->size);
+  return *std::move(known);
+}
+
+Blob Content::update(const Call& call, const Client& client, const Digest& digest, const Labels& labels,
+                     std::span<const std::string> paths) {
+  const catalog::LabelChange change = label_change(digest, labels, paths);
+  info(call, client, digest);  // the blob is there, and the client has its claim
+  if (auto updated = catalog_.update_labels(client.name, digest, change, now())) return *std::move(updated);
+  throw_not_found(digest);
+}
+
+void Content::list(const Client& client, const Filter& filter, const std::function<void(std::span<const Blob>)>& page) {
+  std::vector<Blob> matching;
+  std::string after;
+  for (;;) {
+    std::vector<Blob> rows = catalog_.list(client.list_name(), after, kPage);
+    if (rows.empty()) break;
+    after = rows.back().digest.to_string();
+    for (Blob& blob : rows) {
+      if (!filter.matches(BlobAdaptor(blob.digest.to_string(), blob.labels))) continue;
+      matching.push_back(std::move(blob));
+      if (matching.size() < kPage) continue;
+      page(matching);
+      matching.clear();
+    }
+  }
+  if (!matching.empty()) page(matching);
+}
+
+void Content::remove(const Call& call, const Client& client, const Digest& digest) {
+  const auto lock = digests_.lock(digest);
+  const bool last = client.is_operator ? catalog_.unpin(digest) : catalog_.unclaim(client.name, digest);
+  if (last) remove_bytes(call, digest);
+}
+
+std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& digest) {
+  if (auto blob = open_blobs_.find(digest)) return blob;
+  // Under the digest's lock, so that a blob that is being removed can't come into the cache behind the removal.
+  const auto lock = digests_.lock(digest);
+  BlobReader reader = backend_.open_blob(call, digest.to_string());
+  const uint64_t size = reader.size();
+  const auto known = catalog_.find_any({}, digest);
+  if (known && known->size != size) throw_cut(digest, size, known->size);
+  auto blob = std::make_shared<const OpenBlob>(OpenBlob{digest, size, std::move(reader)});
+  open_blobs_.insert(blob);
+  return blob;
+}
+
+bool Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
+  if (!backend_.stat_blob(call, digest.to_string())) return false;
+  const auto lock = digests_.lock(digest);
+  return hold_existing(call, client, digest, nullptr);
+}
+
+void Content::pin(const Call& call, const Digest& digest, const std::string& note) {
+  const auto lock = digests_.lock(digest);
+  const auto stored = backend_.stat_blob(call, digest.to_string());
+  if (!stored) throw_not_found(digest);
+  const auto known = catalog_.find_any({}, digest);
+  if (known && known->size != stored->size) throw_cut(digest, stored->size, known->size);
+  catalog_.pin(digest, stored->size, now(), note);
+}
+
+void Content::unpin(const Call& call, const Digest& digest) {
+  const auto lock = digests_.lock(digest);
+  if (!catalog_.pinned(digest)) throw Error(Code::kNotFound, fmt::format("content {}: not pinned", digest.to_string()));
+  if (catalog_.unpin(digest)) remove_bytes(call, digest);
+}
+
+void Content::quarantine(const Call& call, const Digest& digest) {
+  const auto lock = digests_.lock(digest);
+  open_blobs_.erase(digest);
+  backend_.quarantine_blob(call, digest.to_string());
+}
+
+void Content::quarantine_if_cut(const Call& call, const Digest& digest, uint64_t size) {
+  const auto stored = backend_.stat_blob(call, digest.to_string());
+  if (!stored || stored->size == size) return;
+  log().warn("a damaged blob is replaced by the bytes that came in", {{"digest", digest.to_string()}});
+  open_blobs_.erase(digest);
+  backend_.quarantine_blob(call, digest.to_string());
+}
+
+IngestStatus Content::status(const Call& call, const Client& client, const std::string& ref) {
+  const std::vector<catalog::Ingest> rows = find_refs(client, ref);
+  if (rows.empty()) throw Error(Code::kNotFound, fmt::format("ingest ref \"{}\": not found", printable(ref)));
+  return statuses(call, rows).front();
+}
+
+std::vector<IngestStatus> Content::list_statuses(const Call& call, const Client& client, const Filter& filter) {
+  std::vector<IngestStatus> all = statuses(call, catalog_.ingests(client.list_name()));
+  std::erase_if(all, [&](const IngestStatus& s) { return !filter.matches(IngestAdaptor(s.ref)); });
+  return all;
+}
+
+std::vector<catalog::Ingest> Content::find_refs(const Client& client, const std::string& ref) const {
+  std::vector<catalog::Ingest> found;
+  if (auto own = catalog_.find_ingest(client.name, ref)) found.push_back(*std::move(own));
+  if (!client.is_operator || !found.empty()) return found;
+  for (catalog::Ingest& row : catalog_.ingests({})) {
+    if (row.ref == ref) found.push_back(std::move(row));
+  }
+  return found;
+}
+
+std::vector<IngestStatus> Content::statuses(const Call& call, const std::vector<catalog::Ingest>& rows) {
+  std::vector<IngestStatus> result;
+  std::map<std::string, size_t> closed;  // key → index in result: the backend knows how far these are
+  for (const catalog::Ingest& row : rows) {
+    IngestStatus status{row.client, row.ref, row.expected, 0, row.total, row.started_ns, row.updated_ns};
+    std::shared_ptr<OpenIngest> open;
+    {
+      const std::lock_guard guard(refs_mutex_);
+      const auto found = refs_.find({row.client, row.ref});
+      if (found != refs_.end()) open = found->second;
+    }
+    if (open) {
+      status.offset = open->offset.load();
+      status.updated_ns = std::max(status.updated_ns, open->updated_ns.load());
+    } else {
+      closed.emplace(row.key, result.size());
+    }
+    result.push_back(std::move(status));
+  }
+  if (closed.empty()) return result;
+  Cursor cursor = backend_.list_ingests(call);
+  for (std::vector<Entry> entries = cursor.next(call); !entries.empty(); entries = cursor.next(call)) {
+    for (const Entry& entry : entries) {
+      const auto found = closed.find(entry.name);
+      if (found == closed.end()) continue;
+      IngestStatus& status = result[found->second];
+      status.offset = entry.size;
+      status.updated_ns = std::max(status.updated_ns, entry.modified_ns);
+    }
+  }
+  return result;
+}
+
+void Content::abort(const Call& call, const Client& client, const std::string& ref) {
+  for (const catalog::Ingest& row : find_refs(client, ref)) {
+    std::shared_ptr<OpenIngest> open;
+    {
+      const std::lock_guard guard(refs_mutex_);
+      const auto found = refs_.find({row.client, row.ref});
+      if (found != refs_.end()) open = found->second;
+    }
+    if (!open) {
+      discard(call, row.key);
+      continue;
+    }
+    const std::lock_guard guard(open->mutex);
+    if (!open->bytes) continue;  // committed or closed meanwhile
+    open->bytes.reset();
+    open->aborted = true;
+    discard(call, row.key);
+  }
+}
+
+void Content::discard(const Call& call, const std::string& key) {
+  backend_.discard_ingest(call, key);
+  catalog_.drop_ingest(key);
+}
+
+void Content::release_ref(const RefKey& key, const OpenIngest* open) noexcept {
+  const std::lock_guard guard(refs_mutex_);
+  const auto found = refs_.find(key);
+  if (found != refs_.end() && found->second.get() == open) refs_.erase(found);
+}
+
+void Content::hold(const Client& client, const Digest& digest, uint64_t size, const Labels* labels) {
+  if (!client.is_operator) return catalog_.claim(client.name, digest, size, now(), labels);
+  if (!catalog_.pinned(digest)) catalog_.pin(digest, size, now(), {});
+  if (labels != nullptr) catalog_.update_labels(client.name, digest, {true, *labels}, now());
+}
+
+bool Content::hold_existing(const Call& call, const Client& client, const Digest& digest, const Labels* labels) {
+  const auto stored = backend_.stat_blob(call, digest.to_string());
+  if (!stored) return false;
+  const auto known = catalog_.find_any({}, digest);
+  if (known && known->size != stored->size) return false;
+  hold(client, digest, stored->size, labels);
+  return true;
+}
+
+void Content::remove_bytes(const Call& call, const Digest& digest) noexcept {
+  open_blobs_.erase(digest);
+  try {
+    backend_.remove_blob(call, digest.to_string());
+  } catch (const std::exception& e) {
+    // The row is gone; the bytes are found again at the next start and offered to containerd's collector.
+    log().warn("a deleted blob's bytes stay until the next start", {{"digest", digest.to_string()}, {"error", e.what()}});
+  }
+}
+
+}  // namespace ipcs::content

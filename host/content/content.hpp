@@ -1,0 +1,152 @@
+// Content store semantics as containerd expects them, on any backend, without gRPC.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catalog/catalog.hpp"
+#include "content/blob_cache.hpp"
+#include "content/filter.hpp"
+#include "content/keyed_mutex.hpp"
+#include "ipcs/store.hpp"
+#include "log/log.hpp"
+#include "oci/digest.hpp"
+
+namespace ipcs::content {
+
+using catalog::Blob;
+using catalog::Labels;
+using oci::Digest;
+
+// Who asks: a listening socket, which is one containerd, or the operator on the control socket. What a containerd
+// sees, lists and deletes are its own claims; the operator sees every blob, and what he writes is pinned.
+struct Client {
+  std::string name;
+  bool is_operator = false;
+
+  // The name under which the catalog lists this client's blobs; empty lists everybody's.
+  std::string list_name() const { return is_operator ? std::string() : name; }
+};
+
+// The operator's name in the catalog; no socket can have it.
+inline constexpr char kOperator[] = "operator";
+
+// The state of an ingest.
+struct IngestStatus {
+  std::string client;
+  std::string ref;
+  std::string expected;  // digest, may be empty
+  uint64_t offset = 0;   // bytes held
+  uint64_t total = 0;    // bytes announced, 0: not known
+  int64_t started_ns = 0;  // since 1970 UTC
+  int64_t updated_ns = 0;
+};
+
+class Writer;
+struct OpenIngest;
+
+// A ref for a message: its start, with bytes that are not printable ASCII escaped.
+std::string printable(const std::string& ref);
+
+// One backend and its catalog, served to many clients. All functions are [thread-safe], throw Error, and answer from
+// local state. Locks are held per digest and per ref only, and never over a callback.
+class Content {
+ public:
+  struct Options {
+    size_t open_blobs = 256;         // kept open between reads
+    std::function<int64_t()> now;    // nanoseconds since 1970 UTC; empty: the system's clock
+    log::Log log = log::Log::none();
+  };
+
+  // `backend` and `catalog` outlive this object, and no Writer does.
+  Content(Store& backend, catalog::Catalog& catalog, Options options);
+  ~Content();
+  Content(const Content&) = delete;
+  Content& operator=(const Content&) = delete;
+
+  // The blob. Saying yes gives the client a claim first, since containerd then records the blob as its own.
+  // kNotFound; kDataLoss when the bytes on disk are fewer or more than the catalog remembers.
+  Blob info(const Call& call, const Client& client, const Digest& digest);
+
+  // Changes labels: with no `paths` or "labels" all of them, with "labels.<key>" that one. Returns the blob as it is
+  // afterwards. kInvalidArgument for other paths, kNotFound.
+  Blob update(const Call& call, const Client& client, const Digest& digest, const Labels& labels,
+              std::span<const std::string> paths);
+
+  // Calls `page` with the client's blobs that match, in pages of at most 100, in the order of their digests. `page`
+  // may itself call any function of Content.
+  void list(const Client& client, const Filter& filter, const std::function<void(std::span<const Blob>)>& page);
+
+  // Drops the client's claim (the operator's pin); the bytes go when nothing else holds them. No error when there is
+  // no such blob, and none when the backend can't remove the bytes: that would end containerd's garbage collection.
+  void remove(const Call& call, const Client& client, const Digest& digest);
+
+  // Opens a blob for reading. kNotFound; kDataLoss as info().
+  std::shared_ptr<const OpenBlob> open(const Call& call, const Digest& digest);
+
+  // Whether the blob is stored; then the client holds it (the operator pins it).
+  bool claim_if_stored(const Call& call, const Client& client, const Digest& digest);
+
+  // Holds a blob for the operator; durable on return. kNotFound.
+  void pin(const Call& call, const Digest& digest, const std::string& note);
+  // Drops the hold. kNotFound when there was none.
+  void unpin(const Call& call, const Digest& digest);
+
+  // Takes a damaged blob out of service, keeping its claims and pins: whoever writes the right bytes heals it.
+  void quarantine(const Call& call, const Digest& digest);
+
+  // The ingest of that ref. kNotFound.
+  IngestStatus status(const Call& call, const Client& client, const std::string& ref);
+  // The client's ingests that match, by start time; the operator's are all.
+  std::vector<IngestStatus> list_statuses(const Call& call, const Client& client, const Filter& filter);
+  // Drops an ingest with its bytes, also one that is being written: its writer then fails. No error when there is none.
+  void abort(const Call& call, const Client& client, const std::string& ref);
+
+  // Opens the ingest of `ref` for writing, resumed where there is one with the same total (or no total given).
+  // `expected` (a digest or empty) and `total` (bytes, 0: not known) are what the caller announces.
+  // kInvalidArgument: empty ref or malformed digest; kUnavailable: the ref is open already; kAlreadyExists: the
+  // expected blob is there, and the client has a claim on it now.
+  Writer open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
+                     const std::string& expected);
+
+  Store& backend() noexcept { return backend_; }
+  catalog::Catalog& catalog() noexcept { return catalog_; }
+  int64_t now() const { return options_.now(); }
+  const log::Log& log() const noexcept { return options_.log; }
+
+ private:
+  friend class Writer;
+  using RefKey = std::pair<std::string, std::string>;  // client name, ref
+
+  // Makes the client hold the blob of `size` bytes. The caller holds the digest's lock and has seen the bytes.
+  void hold(const Client& client, const Digest& digest, uint64_t size, const Labels* labels);
+  // Whether the bytes are there, all of them; then the client holds the blob. The caller holds the digest's lock.
+  bool hold_existing(const Call& call, const Client& client, const Digest& digest, const Labels* labels);
+  // Takes the blob out of service when it has not `size` bytes, so that a commit can put the right ones in its place.
+  // The caller holds the digest's lock.
+  void quarantine_if_cut(const Call& call, const Digest& digest, uint64_t size);
+  // The client's ingests of that ref; the operator's own, or else everybody's.
+  std::vector<catalog::Ingest> find_refs(const Client& client, const std::string& ref) const;
+  std::vector<IngestStatus> statuses(const Call& call, const std::vector<catalog::Ingest>& rows);
+  void remove_bytes(const Call& call, const Digest& digest) noexcept;
+  // Drops an ingest's bytes and row.
+  void discard(const Call& call, const std::string& key);
+  void release_ref(const RefKey& key, const OpenIngest* open) noexcept;
+
+  Store& backend_;
+  catalog::Catalog& catalog_;
+  const Options options_;
+  BlobCache open_blobs_;
+  KeyedMutex<Digest> digests_;
+  std::mutex refs_mutex_;
+  std::map<RefKey, std::shared_ptr<OpenIngest>> refs_;  // refs that are open
+};
+
+}  // namespace ipcs::content

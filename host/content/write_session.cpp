@@ -1,0 +1,69 @@
+// The state of a Write stream between its messages.
+#include "content/write_session.hpp"
+
+#include <fmt/format.h>
+
+namespace ipcs::content {
+
+void WriteSession::open(const Call& call, const WriteMessage& message) {
+  if (message.ref.empty()) throw Error(Code::kInvalidArgument, "first message must have a reference");
+  const uint64_t total = message.total > 0 ? static_cast<uint64_t>(message.total) : 0;
+  writer_.emplace(content_.open_writer(call, client_, message.ref, total, message.expected));
+  const IngestStatus status = writer_->status();
+  total_ = status.total;
+  expected_ = message.expected;
+}
+
+void WriteSession::expect(const Call& call, const WriteMessage& message) {
+  if (message.total > 0) total_ = static_cast<uint64_t>(message.total);
+  if (message.expected.empty() || message.expected == expected_) return;
+  const Digest digest = Digest::parse(message.expected);
+  expected_ = message.expected;
+  // At a COMMIT the writer finds this out by itself, without asking the backend twice.
+  if (message.action == WriteAction::kCommit || !content_.claim_if_stored(call, client_, digest)) return;
+  const std::string ref = writer_->status().ref;
+  writer_.reset();
+  content_.abort(call, client_, ref);
+  throw Error(Code::kAlreadyExists, fmt::format("blob with expected digest {} exists", message.expected));
+}
+
+void WriteSession::take_data(const Call& call, const WriteMessage& message) {
+  const uint64_t held = writer_->status().offset;
+  if (message.offset < 0 || (message.offset > 0 && static_cast<uint64_t>(message.offset) != held))
+    throw Error(Code::kOutOfRange, fmt::format("write @{} must occur at current offset {}", message.offset, held));
+  if (message.offset == 0 && held > 0) writer_->truncate(call);
+  if (!message.data.empty()) writer_->write(call, message.data);
+}
+
+WriteReply WriteSession::on_message(const Call& call, const WriteMessage& message) {
+  if (!writer_) {
+    open(call, message);
+  } else {
+    expect(call, message);
+  }
+  WriteReply reply;
+  reply.action = message.action;
+  switch (message.action) {
+    case WriteAction::kStat: {
+      const IngestStatus status = writer_->status();
+      reply.total = static_cast<int64_t>(total_);
+      reply.started_ns = status.started_ns;
+      reply.updated_ns = status.updated_ns;
+      reply.digest = writer_->digest().to_string();
+      break;
+    }
+    case WriteAction::kWrite:
+      take_data(call, message);
+      reply.digest = writer_->digest().to_string();
+      break;
+    case WriteAction::kCommit:
+      take_data(call, message);
+      reply.digest = writer_->commit(call, total_, expected_, message.labels).to_string();
+      reply.done = true;
+      break;
+  }
+  reply.offset = static_cast<int64_t>(writer_->status().offset);
+  return reply;
+}
+
+}  // namespace ipcs::content

@@ -1,0 +1,184 @@
+// Opening, filling and committing ingests.
+#include "content/writer.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <array>
+
+namespace ipcs::content {
+namespace {
+
+constexpr size_t kHashBuffer = 1 << 20;  // bytes read at once when an ingest is hashed again
+
+// A key that no other ingest has had: the backend may still hold bytes of a forgotten one.
+std::string new_key() {
+  std::array<uint8_t, 16> random;
+  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
+    throw Error(Code::kInternal, "getrandom failed");
+  std::string key;
+  for (const uint8_t byte : random) key += fmt::format("{:02x}", byte);
+  return key;
+}
+
+// Hashes the bytes held from the start; returns how many there are.
+uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) {
+  std::vector<uint8_t> buffer;
+  uint64_t offset = 0;
+  const uint64_t size = bytes.size();
+  if (size > 0) buffer.resize(std::min<uint64_t>(size, kHashBuffer));
+  while (offset < size) {
+    if (call.cancelled()) throw Error(Code::kCancelled, "cancelled while an ingest was hashed again");
+    const size_t count = bytes.read_at(call, offset, buffer);
+    if (count == 0) break;
+    hasher.update(std::span(buffer).first(count));
+    offset += count;
+  }
+  return offset;
+}
+
+}  // namespace
+
+Writer Content::open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
+                            const std::string& expected) {
+  if (ref.empty()) throw Error(Code::kInvalidArgument, "the ref of an ingest must not be empty");
+  const std::optional<Digest> digest = expected.empty() ? std::nullopt : std::optional(Digest::parse(expected));
+
+  const RefKey key{client.name, ref};
+  auto open = std::make_shared<OpenIngest>();
+  const std::lock_guard opening(open->mutex);  // an abort meanwhile waits until the bytes are open
+  {
+    const std::lock_guard guard(refs_mutex_);
+    if (!refs_.emplace(key, open).second)
+      throw Error(Code::kUnavailable, fmt::format("ref {} locked: it is being written already", printable(ref)));
+  }
+  try {
+    if (digest && claim_if_stored(call, client, *digest))
+      throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", expected));
+    auto row = catalog_.find_ingest(client.name, ref);
+    if (row && total > 0 && row->total > 0 && row->total != total) {
+      log().info("an ingest starts anew: its announced size has changed",
+                 {{"ref", printable(ref)}, {"total", std::to_string(total)}, {"before", std::to_string(row->total)}});
+      discard(call, row->key);
+      row.reset();
+    }
+    if (!row) row = catalog::Ingest{new_key(), client.name, ref, {}, 0, now(), now()};
+    if (total > 0) row->total = total;
+    if (digest) row->expected = expected;
+    catalog_.put_ingest(*row);
+    open->row = *row;
+    open->updated_ns = row->updated_ns;
+    open->hasher = oci::Hasher(digest ? digest->algorithm() : oci::Algorithm::kSha256);
+    open->bytes = backend_.open_ingest(call, row->key, true, row->total);
+    open->offset = hash_again(call, *open->bytes, open->hasher);
+  } catch (...) {
+    open->bytes.reset();
+    release_ref(key, open.get());
+    throw;
+  }
+  return Writer(*this, client, std::move(open));
+}
+
+Writer::~Writer() {
+  if (!open_) return;
+  const std::lock_guard guard(open_->mutex);
+  close();
+}
+
+IngestStatus Writer::status() const {
+  const catalog::Ingest& row = open_->row;
+  return {row.client, row.ref, row.expected, open_->offset, row.total, row.started_ns, open_->updated_ns};
+}
+
+Digest Writer::digest() const {
+  const std::lock_guard guard(open_->mutex);
+  return open_->hasher.digest();
+}
+
+Ingest& Writer::bytes() const {
+  if (open_->bytes) return *open_->bytes;
+  if (open_->aborted) throw Error(Code::kAborted, fmt::format("ingest ref \"{}\": aborted", printable(open_->row.ref)));
+  throw Error(Code::kFailedPrecondition, fmt::format("ingest ref \"{}\": the writer is closed", printable(open_->row.ref)));
+}
+
+void Writer::write(const Call& call, std::span<const uint8_t> data) {
+  const std::lock_guard guard(open_->mutex);
+  try {
+    bytes().append(call, data);
+    open_->hasher.update(data);
+  } catch (...) {
+    // What was kept is not what was hashed: whoever opens the ref again hashes anew.
+    close();
+    throw;
+  }
+  open_->offset += data.size();
+  open_->updated_ns = content_->now();
+}
+
+void Writer::truncate(const Call& call) {
+  const std::lock_guard guard(open_->mutex);
+  bytes().truncate(call, 0);
+  open_->hasher.reset();
+  open_->offset = 0;
+}
+
+Digest Writer::content_digest(const Call& call, oci::Algorithm algorithm) const {
+  if (algorithm == open_->hasher.algorithm()) return open_->hasher.digest();
+  // The digest that is wanted was not announced with the first message and is of another kind.
+  oci::Hasher hasher(algorithm);
+  hash_again(call, *open_->bytes, hasher);
+  return hasher.digest();
+}
+
+Digest Writer::commit(const Call& call, uint64_t total, const std::string& expected, const Labels* labels) {
+  const std::lock_guard guard(open_->mutex);
+  struct Close {
+    Writer* writer;
+    ~Close() { writer->close(); }
+  } const close_at_end{this};
+  Ingest& ingest = bytes();
+  const uint64_t size = open_->offset;
+  if (total > 0 && total != size)
+    throw Error(Code::kFailedPrecondition, fmt::format("unexpected commit size {}, expected {}", size, total));
+  const std::optional<Digest> wanted = expected.empty() ? std::nullopt : std::optional(Digest::parse(expected));
+  const Digest actual = content_digest(call, wanted ? wanted->algorithm() : open_->hasher.algorithm());
+  const Digest digest = wanted.value_or(actual);
+
+  const auto lock = content_->digests_.lock(digest);
+  if (digest == actual) content_->quarantine_if_cut(call, digest, size);
+  // A pin is durable before its blob is visible; a claim may be lost in a crash, and is then made anew at start.
+  const bool pin_begun = client_.is_operator && !content_->catalog_.pinned(digest);
+  if (pin_begun) content_->catalog_.begin_pin(digest, size, content_->now(), {});
+  try {
+    ingest.commit(call, size, digest.to_string(), actual.to_string());
+  } catch (const Error& e) {
+    if (e.code() != Code::kAlreadyExists) {
+      if (pin_begun) content_->catalog_.unpin(digest);
+      throw;
+    }
+    open_->bytes.reset();
+    content_->catalog_.drop_ingest(open_->row.key);
+    if (pin_begun) content_->catalog_.finish_pin(digest);
+    content_->hold_existing(call, client_, digest, nullptr);
+    throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", digest.to_string()));
+  }
+  open_->bytes.reset();
+  if (pin_begun) content_->catalog_.finish_pin(digest);
+  content_->hold(client_, digest, size, labels);
+  content_->catalog_.drop_ingest(open_->row.key);
+  return digest;
+}
+
+void Writer::close() noexcept {
+  if (open_->bytes) {
+    open_->bytes.reset();
+    try {
+      content_->catalog_.touch_ingest(open_->row.key, open_->updated_ns);
+    } catch (const std::exception& e) {
+      content_->log().warn("an ingest's time was not recorded", {{"ref", printable(open_->row.ref)}, {"error", e.what()}});
+    }
+  }
+  content_->release_ref({open_->row.client, open_->row.ref}, open_.get());
+}
+
+}  // namespace ipcs::content

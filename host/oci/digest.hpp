@@ -1,0 +1,77 @@
+// Content digests as the OCI image specification writes them: "<algorithm>:<lower-case hex>".
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace ipcs::oci {
+
+enum class Algorithm { kSha256, kSha384, kSha512 };
+
+// "sha256", "sha384" or "sha512".
+std::string_view to_string(Algorithm algorithm) noexcept;
+
+// A valid digest. Immutable value.
+class Digest {
+ public:
+  // Throws Error kInvalidArgument naming `text` unless it is a registered algorithm, ':' and the right number of
+  // lower-case hex digits.
+  static Digest parse(std::string_view text);
+  // The same without throwing.
+  static std::optional<Digest> try_parse(std::string_view text) noexcept;
+  // The digest of `bytes`.
+  static Digest of(std::span<const uint8_t> bytes, Algorithm algorithm = Algorithm::kSha256);
+  static Digest of(std::string_view bytes, Algorithm algorithm = Algorithm::kSha256);
+
+  const std::string& to_string() const noexcept { return text_; }
+  Algorithm algorithm() const noexcept { return algorithm_; }
+  std::string_view hex() const noexcept { return std::string_view(text_).substr(text_.find(':') + 1); }
+
+  friend auto operator<=>(const Digest& a, const Digest& b) noexcept { return a.text_ <=> b.text_; }
+  friend bool operator==(const Digest& a, const Digest& b) noexcept { return a.text_ == b.text_; }
+
+ private:
+  friend class Hasher;
+  Digest(Algorithm algorithm, std::string text) noexcept : algorithm_(algorithm), text_(std::move(text)) {}
+
+  Algorithm algorithm_;
+  std::string text_;
+};
+
+// Computes a digest over bytes that arrive bit by bit. Movable; one thread at a time.
+class Hasher {
+ public:
+  explicit Hasher(Algorithm algorithm = Algorithm::kSha256);
+  Hasher(Hasher&&) noexcept;
+  Hasher& operator=(Hasher&&) noexcept;
+  ~Hasher();
+
+  void update(std::span<const uint8_t> bytes);
+  // The digest of everything so far; more may follow.
+  Digest digest() const;
+  // Forgets what was hashed.
+  void reset();
+  Algorithm algorithm() const noexcept { return algorithm_; }
+
+ private:
+  struct Free {
+    void operator()(evp_md_ctx_st* context) const noexcept;
+  };
+  Algorithm algorithm_;
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
+};
+
+}  // namespace ipcs::oci
+
+template <>
+struct std::hash<ipcs::oci::Digest> {
+  size_t operator()(const ipcs::oci::Digest& digest) const noexcept { return std::hash<std::string>{}(digest.to_string()); }
+};

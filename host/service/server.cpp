@@ -1,0 +1,107 @@
+// Binding a unix socket safely, and gRPC's server behind it.
+#include "service/server.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grpcpp/ext/health_check_service_server_builder_option.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "ipcs/error.hpp"
+
+namespace ipcs::service {
+namespace {
+
+constexpr int kMaxMessage = 16 << 20;  // containerd sends up to 8 MiB and some framing
+
+Error failure(Code code, const std::string& path, const std::string& what) {
+  return Error(code, fmt::format("socket {}: {}", path, what));
+}
+
+// gRPC removes a socket file that is in its way without asking whether a server lives behind it; this lock asks.
+int lock_beside(const std::string& path) {
+  const std::string lock_path = path + ".lock";
+  const int fd = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) throw failure(Code::kInvalidArgument, path, fmt::format("{}: {}", lock_path, std::strerror(errno)));
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  const int error = errno;
+  ::close(fd);
+  if (error == EWOULDBLOCK) throw failure(Code::kFailedPrecondition, path, "another ipcsd is listening here");
+  throw failure(Code::kInternal, path, fmt::format("{}: {}", lock_path, std::strerror(error)));
+}
+
+void remove_stale(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return;
+  if (!S_ISSOCK(info.st_mode)) throw failure(Code::kInvalidArgument, path, "a file that is not a socket is in the way");
+  ::unlink(path.c_str());
+}
+
+void set_access(const Endpoint& endpoint) {
+  if (endpoint.uid || endpoint.gid) {
+    const uid_t uid = endpoint.uid.value_or(static_cast<uid_t>(-1));
+    const gid_t gid = endpoint.gid.value_or(static_cast<gid_t>(-1));
+    if (::chown(endpoint.path.c_str(), uid, gid) != 0)
+      throw failure(Code::kInvalidArgument, endpoint.path, fmt::format("its owner can't be set: {}", std::strerror(errno)));
+  }
+  if (::chmod(endpoint.path.c_str(), endpoint.mode) != 0)
+    throw failure(Code::kInvalidArgument, endpoint.path, fmt::format("its mode can't be set: {}", std::strerror(errno)));
+}
+
+void make_parent(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  if (error) throw failure(Code::kInvalidArgument, path, fmt::format("its directory can't be made: {}", error.message()));
+}
+
+}  // namespace
+
+std::unique_ptr<Server> Server::start(const Endpoint& endpoint, const std::vector<grpc::Service*>& services) {
+  make_parent(endpoint.path);
+  std::unique_ptr<Server> server(new Server(endpoint.path, lock_beside(endpoint.path)));
+  remove_stale(endpoint.path);
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  int bound = 0;
+  builder.AddListeningPort("unix:" + endpoint.path, grpc::InsecureServerCredentials(), &bound);
+  builder.SetMaxReceiveMessageSize(kMaxMessage);
+  builder.SetMaxSendMessageSize(kMaxMessage);
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 4);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  // The socket must never be open to more people than configured, not even for the moment between bind and chmod.
+  const mode_t old_umask = ::umask(0177);
+  server->server_ = builder.BuildAndStart();
+  ::umask(old_umask);
+  if (!server->server_ || bound == 0)
+    throw failure(Code::kInvalidArgument, endpoint.path, "can't be bound (is the directory writable, the path under 108 bytes?)");
+  set_access(endpoint);
+  server->server_->GetHealthCheckService()->SetServingStatus(true);
+  return server;
+}
+
+void Server::stop(std::chrono::system_clock::time_point deadline) {
+  if (!server_) return;
+  server_->GetHealthCheckService()->SetServingStatus(false);
+  server_->Shutdown(deadline);
+  server_->Wait();
+  server_.reset();
+  ::unlink(path_.c_str());
+}
+
+Server::~Server() {
+  stop(std::chrono::system_clock::now());
+  ::close(lock_fd_);
+}
+
+}  // namespace ipcs::service

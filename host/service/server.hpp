@@ -1,0 +1,50 @@
+// One listening unix socket with the services that answer on it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace grpc {
+class Server;
+class Service;
+}  // namespace grpc
+
+namespace ipcs::service {
+
+// Where to listen, and who may connect.
+struct Endpoint {
+  std::string path;                // of the unix socket
+  std::optional<uid_t> uid;        // owner of the socket; nothing: the daemon's
+  std::optional<gid_t> gid;
+  mode_t mode = 0660;
+};
+
+// A running gRPC server. start() binds, the destructor stops. The services outlive it.
+class Server {
+ public:
+  // Takes a lock beside the socket (`<path>.lock`), removes a socket that a dead daemon left, binds, sets owner and
+  // mode, and serves, grpc.health.v1 too. Throws Error kFailedPrecondition when another daemon has the socket,
+  // kInvalidArgument when the path can't be bound; both name it.
+  static std::unique_ptr<Server> start(const Endpoint& endpoint, const std::vector<grpc::Service*>& services);
+
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Ends: no new requests; those that run have until `deadline`, then they are cancelled. Waits for all of them.
+  void stop(std::chrono::system_clock::time_point deadline);
+
+ private:
+  Server(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+
+  const std::string path_;
+  const int lock_fd_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace ipcs::service

@@ -1,0 +1,120 @@
+"""A private containerd whose content lies in ipcsd."""
+
+import json
+import os
+from pathlib import Path
+
+from .process import Failure, Process, command, command_in_background, wait_for
+
+DEBIAN = "1.6.20"
+
+_CONFIG = """\
+version = {config_version}
+root = "{directory}/root"
+state = "{directory}/state"
+disabled_plugins = [{disabled}]
+
+[grpc]
+  address = "{socket}"
+
+[ttrpc]
+  address = "{socket}.ttrpc"
+
+[proxy_plugins.ipcs]
+  type = "content"
+  address = "{content}"
+
+[plugins."io.containerd.metadata.v1.bolt"]
+  content_sharing_policy = "{policy}"
+
+[plugins."io.containerd.gc.v1.scheduler"]
+  startup_delay = "0s"
+  schedule_delay = "0ms"
+"""
+
+# What a private containerd must not touch, or does not need.
+_DISABLED = [
+    "io.containerd.content.v1.content", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
+    "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+    "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs",
+    "io.containerd.nri.v1.nri",
+]
+_CRI = {"1.6.20": ["io.containerd.grpc.v1.cri"],
+        "2.4.2": ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]}
+
+
+def binaries(version):
+    """The directory of a version's programs; tests/install.sh puts those that Debian lacks into the cache."""
+    if version == DEBIAN:
+        return Path("/usr/bin")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "ipcs" / "peers" / version
+
+
+class Containerd:
+    """Started at once. `content` is the socket of an ipcsd."""
+
+    def __init__(self, directory: Path, version, content, policy="shared", snapshotter="overlayfs"):
+        directory.mkdir()
+        self.directory, self.version, self.snapshotter = directory, version, snapshotter
+        self.socket = directory / "c.sock"
+        self._binaries = binaries(version)
+        for name in ("containerd", "ctr", "containerd-shim-runc-v2"):
+            if not (self._binaries / name).exists():
+                raise Failure(f"{self._binaries / name} is missing; tests/install.sh installs it")
+        self.environment = {"PATH": f"{self._binaries}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
+                            "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+        self._config = directory / "config.toml"
+        self._config.write_text(_CONFIG.format(
+            config_version=2 if version.startswith("1.") else 3, directory=directory, socket=self.socket, content=content,
+            policy=policy, disabled=", ".join(f'"{p}"' for p in _DISABLED + _CRI[version])))
+        self.start()
+
+    def start(self):
+        self.process = Process(f"containerd {self.version}", [self._binaries / "containerd", "-c", self._config],
+                               self.directory / "log", self.environment)
+        wait_for(f"containerd {self.version}", lambda: self.ctr("version", check=False).returncode == 0, alive=self.process)
+
+    def _arguments(self, arguments, namespace):
+        return [self._binaries / "ctr", "-a", self.socket, "-n", namespace, *arguments]
+
+    def ctr(self, *arguments, check=True, seconds=120.0, stdin=None, namespace="default"):
+        return command(self._arguments(arguments, namespace), self.environment, seconds, check, stdin)
+
+    def ctr_in_background(self, *arguments, namespace="default"):
+        return command_in_background(self._arguments(arguments, namespace), self.environment)
+
+    def pull_arguments(self, reference):
+        return ["images", "pull", "--plain-http", "--snapshotter", self.snapshotter, reference]
+
+    def pull(self, reference, namespace="default", **options):
+        """Fetches and unpacks."""
+        return self.ctr(*self.pull_arguments(reference), namespace=namespace, **options)
+
+    def run(self, reference, name, namespace="default"):
+        """Runs a container to its end and returns what it printed. Without cgroup: the machine's may not be ours."""
+        return self.ctr("run", "--rm", "--cgroup", "", "--runc-root", self.directory / "runc",
+                        "--snapshotter", self.snapshotter, reference, name, namespace=namespace).stdout
+
+    def remove(self, reference, namespace="default"):
+        """Removes an image and waits for the garbage collection."""
+        self.ctr("images", "rm", "--sync", reference, namespace=namespace)
+
+    def images(self, namespace="default"):
+        return set(self.ctr("images", "ls", "-q", namespace=namespace).stdout.split())
+
+    def contents(self, namespace="default"):
+        """Digests that containerd's metadata knows."""
+        return set(self.ctr("content", "ls", "-q", namespace=namespace).stdout.split())
+
+    def get(self, digest, namespace="default"):
+        """A blob's bytes, read through containerd."""
+        import subprocess
+        done = subprocess.run([str(a) for a in self._arguments(["content", "get", digest], namespace)],
+                              env=self.environment, capture_output=True, timeout=120)
+        if done.returncode != 0:
+            raise Failure(f"content get {digest}: {done.stderr.decode(errors='replace')}")
+        return done.stdout
+
+    def manifest(self, digest):
+        return json.loads(self.get(digest))

@@ -1,0 +1,85 @@
+"""Small OCI images made from the machine's busybox-static, the same bytes in every run."""
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BUSYBOX = Path("/bin/busybox")
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def digest_of(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+@dataclass
+class Image:
+    """An image's blobs by digest, the manifest apart."""
+
+    manifest: bytes
+    blobs: dict = field(default_factory=dict)  # of config and layers
+    layers: list = field(default_factory=list)  # digests
+
+    @property
+    def digest(self):
+        return digest_of(self.manifest)
+
+    @property
+    def digests(self):
+        return {self.digest, *self.blobs}
+
+
+def _tar(entries):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in entries:
+            info = tarfile.TarInfo(name)
+            info.mode = 0o755
+            if content is None:
+                info.type = tarfile.DIRTYPE
+                archive.addfile(info)
+            elif isinstance(content, str):
+                info.type, info.linkname = tarfile.SYMTYPE, content
+                archive.addfile(info)
+            else:
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def make(text, extra_layers=()):
+    """An image whose container prints `text` and the checksums of its extra files. Each number in `extra_layers` is the
+    size in bytes of a further layer's file of random bytes, which depend on the size and its place alone."""
+    files = [(d, None) for d in ("bin", "dev", "etc", "proc", "sys", "tmp")]
+    files += [("bin/busybox", BUSYBOX.read_bytes()), ("bin/sh", "busybox")]
+    tars = [_tar(files)]
+    for place, size in enumerate(extra_layers):
+        tars.append(_tar([("data", None), (f"data/{place}", random.Random(f"{place} {size}").randbytes(size))]))
+    layers = [gzip.compress(tar, 1, mtime=0) for tar in tars]
+    script = f"echo {text}; for f in /data/*; do if [ -f $f ]; then busybox sha256sum $f; fi; done"
+    config = json.dumps({
+        "architecture": "amd64", "os": "linux",
+        "config": {"Cmd": ["/bin/sh", "-c", script], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]}}).encode()
+    manifest = json.dumps({
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
+        "layers": [{"mediaType": LAYER, "digest": digest_of(l), "size": len(l)} for l in layers]}).encode()
+    image = Image(manifest, {digest_of(b): b for b in (config, *layers)}, [digest_of(l) for l in layers])
+    return image
+
+
+def expected_output(text, extra_layers=()):
+    """What a container of make(text, extra_layers) prints."""
+    lines = [text]
+    for place, size in enumerate(extra_layers):
+        data = random.Random(f"{place} {size}").randbytes(size)
+        lines.append(f"{hashlib.sha256(data).hexdigest()}  /data/{place}")
+    return "\n".join(lines) + "\n"

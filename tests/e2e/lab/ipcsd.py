@@ -1,0 +1,74 @@
+"""ipcsd and ipcsctl as built."""
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+from .process import Failure, Process, command, wait_for
+
+
+class Ipcsd:
+    """A daemon with the local backend, started at once. Where flags are enough it runs without a config file."""
+
+    def __init__(self, directory: Path, program: Path, sockets=(), store: Path | None = None):
+        """`sockets`: names of clients, each with a socket of its own; `store`: the directory of an existing store."""
+        directory.mkdir()
+        self.directory, self._program = directory, Path(program)
+        self.root = directory / "root"
+        self.socket = directory / "content.sock"
+        self.control = self.root / "control.sock"
+        self.store = store or self.root / "local"
+        self.sockets = {name: directory / f"{name}.sock" for name in sockets}
+        if sockets or store:
+            config = directory / "config.toml"
+            listen = self.sockets or {"default": self.socket}
+            config.write_text(
+                f'version = 1\nroot = "{self.root}"\nbackend = "local"\n\n'
+                + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
+                + f'[plugins.local]\npath = "{self.store}"\n')
+            self._arguments = ["--config", config]
+        else:
+            self._arguments = ["--root", self.root, "--address", self.socket, "--backend", "local"]
+        self.start()
+
+    def start(self):
+        self.process = Process("ipcsd", [self._program, *self._arguments], self.directory / "log")
+        for path in self.sockets.values() if self.sockets else [self.socket]:
+            wait_for(f"ipcsd on {path}", lambda p=path: _accepts(p), alive=self.process)
+
+    def ctl(self, *arguments, check=True, stdin=None, seconds=120.0):
+        """Runs ipcsctl on the control socket."""
+        return command([self._program.parent / "ipcsctl", "-a", self.control, *arguments], None, seconds, check, stdin)
+
+    def ctl_json(self, *arguments):
+        return json.loads(self.ctl("--format", "json", *arguments).stdout)
+
+    def blob_files(self):
+        """digest → path of every sha256 blob on disk."""
+        directory = self.store / "blobs" / "sha256"
+        return {"sha256:" + path.name: path for path in directory.iterdir()} if directory.exists() else {}
+
+    def check_blobs(self, digests):
+        """Fails unless all of `digests` are on disk with the right bytes."""
+        files = self.blob_files()
+        for digest in digests:
+            if digest not in files:
+                raise Failure(f"{digest} is not on disk")
+            with open(files[digest], "rb") as blob:
+                if "sha256:" + hashlib.file_digest(blob, "sha256").hexdigest() != digest:
+                    raise Failure(f"{files[digest]} has wrong bytes")
+
+    def ingest_bytes(self):
+        """Bytes that have arrived of blobs not committed yet."""
+        directory = self.store / "ipcs-ingest"
+        return sum(path.stat().st_size for path in directory.iterdir()) if directory.exists() else 0
+
+
+def _accepts(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+            return True
+        except OSError:
+            return False

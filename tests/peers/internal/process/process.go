@@ -1,0 +1,184 @@
+// Package process runs a content store daemon as a child process and connects to its socket.
+package process
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	api "github.com/containerd/containerd/api/services/content/v1"
+	"github.com/containerd/containerd/v2/defaults"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+const (
+	startLimit = 30 * time.Second
+	stopLimit  = 20 * time.Second
+)
+
+// Daemon is a running child that serves containerd's Content service. It ends with the test.
+type Daemon struct {
+	Conn *grpc.ClientConn
+	Root string // the daemon's own directory
+
+	t       testing.TB
+	command *exec.Cmd
+	stopped sync.Once
+	done    chan struct{} // closed when the child has ended
+	state   error         // what Wait said; read only after done
+	output  *lockedBuffer
+}
+
+// Ipcsd names the program under test: the value of IPCSD. A test without it fails.
+func Ipcsd(t testing.TB) string {
+	t.Helper()
+	return programOf(t, "IPCSD", "the ipcsd under test, for example build/bin/ipcsd")
+}
+
+// ReferenceStore names the program that serves containerd's own store: the value of REFERENCE_STORE.
+func ReferenceStore(t testing.TB) string {
+	t.Helper()
+	return programOf(t, "REFERENCE_STORE", "the built cmd/reference-store")
+}
+
+func programOf(t testing.TB, variable, meaning string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" {
+		t.Fatalf("%s is not set; it names %s", variable, meaning)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(absolute); err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return absolute
+}
+
+// Start runs `program --root DIR --address SOCK --backend local` below a new temporary directory and waits until the
+// socket accepts connections. The child is stopped, and the directory removed, when the test ends.
+func Start(t testing.TB, program string) *Daemon {
+	t.Helper()
+	// Not t.TempDir: its path holds the test's name, and a socket's path must stay below 108 bytes.
+	base, err := os.MkdirTemp("", "ipcs-peer-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	root := filepath.Join(base, "root")
+	socket := filepath.Join(base, "content.sock")
+
+	d := &Daemon{t: t, Root: root, done: make(chan struct{}), output: &lockedBuffer{}}
+	d.command = exec.Command(program, "--root", root, "--address", socket, "--backend", "local")
+	d.command.Stdout = d.output
+	d.command.Stderr = d.output
+	d.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // Pdeathsig follows the thread that forked
+		defer runtime.UnlockOSThread()
+		err := d.command.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		d.state = d.command.Wait()
+		close(d.done)
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	t.Cleanup(d.Stop)
+
+	for limit := time.Now().Add(startLimit); ; time.Sleep(5 * time.Millisecond) {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
+			break
+		}
+		select {
+		case <-d.done:
+			t.Fatalf("%s ended at start: %v\n%s", program, d.state, d.output)
+		default:
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("%s does not listen after %v\n%s", program, startLimit, d.output)
+		}
+	}
+	d.Conn, err = grpc.NewClient("unix:"+socket,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(defaults.DefaultMaxRecvMsgSize),
+			grpc.MaxCallSendMsgSize(defaults.DefaultMaxSendMsgSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Conn.Close() })
+	return d
+}
+
+// Client is a raw client of the Content service.
+func (d *Daemon) Client() api.ContentClient { return api.NewContentClient(d.Conn) }
+
+// Alive says whether the child still runs, after giving a crash a moment to show.
+func (d *Daemon) Alive() bool {
+	select {
+	case <-d.done:
+		return false
+	case <-time.After(200 * time.Millisecond):
+		return true
+	}
+}
+
+// Output is what the child has printed so far.
+func (d *Daemon) Output() string { return d.output.String() }
+
+// Stop ends the child with SIGTERM; the test fails when that takes too long. Called again it does nothing.
+func (d *Daemon) Stop() {
+	d.stopped.Do(func() {
+		d.command.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-d.done:
+		case <-time.After(stopLimit):
+			d.command.Process.Kill()
+			<-d.done
+			d.t.Errorf("%s did not stop within %v after SIGTERM\n%s", d.command.Path, stopLimit, d.output)
+		}
+		if d.t.Failed() {
+			d.t.Logf("output of %s:\n%s", d.command.Path, d.output)
+		}
+	})
+}
+
+// Context is a context for one test's calls: no call may take longer than a minute.
+func Context(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
