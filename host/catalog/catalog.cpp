@@ -9,9 +9,9 @@ namespace ipcs::catalog {
 namespace {
 
 // A held blob b is one that has a claim or a finished pin. Rows of blobs have a claim or a pin of either kind.
-#define IPCS_IS_HELD                                                            \
-  "(NOT EXISTS(SELECT 1 FROM pins p WHERE p.digest = b.digest AND p.pending)"   \
-  " OR EXISTS(SELECT 1 FROM claims h WHERE h.digest = b.digest))"
+#define IPCS_IS_CLAIMED \
+  "EXISTS(SELECT 1 FROM clients n CROSS JOIN claims h ON h.client = n.name AND h.digest = b.digest)"
+#define IPCS_IS_HELD "(NOT EXISTS(SELECT 1 FROM pins p WHERE p.digest = b.digest AND p.pending) OR " IPCS_IS_CLAIMED ")"
 
 // Columns: size, created_ns, updated_ns, labels.
 Blob blob_of(const Digest& digest, const Statement& row, int first = 0) {
@@ -57,9 +57,13 @@ std::unique_ptr<Catalog> Catalog::open(const std::string& path, const Options& o
   return std::unique_ptr<Catalog>(new Catalog(std::make_unique<State>(path, options)));
 }
 
-bool Catalog::created() const { return state_->created(); }
+bool Catalog::created() const {
+  return state_->created();
+}
 
-void Catalog::in_transaction(const std::function<void()>& body) { state_->transaction(Durable::kNo, body); }
+void Catalog::in_transaction(const std::function<void()>& body) {
+  state_->transaction(Durable::kNo, body);
+}
 
 std::string Catalog::store_id() const {
   return state_->read([](Connection& db) {
@@ -70,8 +74,9 @@ std::string Catalog::store_id() const {
 
 void Catalog::set_store_id(const std::string& id) {
   state_->write(Durable::kYes, [&](Connection& db) {
-    Statement(db, "INSERT INTO meta(name, value) VALUES('store_id', ?)"
-                  " ON CONFLICT(name) DO UPDATE SET value = excluded.value")
+    Statement(db,
+              "INSERT INTO meta(name, value) VALUES('store_id', ?)"
+              " ON CONFLICT(name) DO UPDATE SET value = excluded.value")
         .blob(id)
         .run();
   });
@@ -102,8 +107,9 @@ void Catalog::claim(const std::string& client, const Digest& digest, uint64_t si
   const int64_t column = size_column(size);
   // Info claims again and again what is claimed already: that must not wait for the writer.
   const bool unchanged = labels == nullptr && state_->read([&](Connection& db) {
-    Statement row(db, "SELECT 1 FROM claims c JOIN blobs b ON b.digest = c.digest"
-                      " WHERE c.client = ? AND c.digest = ? AND b.size = ?");
+    Statement row(db,
+                  "SELECT 1 FROM claims c JOIN blobs b ON b.digest = c.digest"
+                  " WHERE c.client = ? AND c.digest = ? AND b.size = ?");
     return row.text(client).blob(key).bind(column).step();
   });
   if (unchanged) return;
@@ -150,12 +156,11 @@ std::optional<Blob> Catalog::update_labels(const std::string& client, const Dige
 std::vector<Blob> Catalog::list(const std::string& client, const std::string& after, size_t limit) const {
   const std::string start = page_start(after);
   return state_->scan([&](Connection& db) {
-    Statement row(db, is_operator(client)
-                          ? "SELECT digest, size, created_ns, updated_ns, labels FROM blobs b"
-                            " WHERE digest > ?1 AND " IPCS_IS_HELD " ORDER BY digest LIMIT ?2"
-                          : "SELECT c.digest, b.size, c.created_ns, c.updated_ns, c.labels"
-                            " FROM claims c CROSS JOIN blobs b ON b.digest = c.digest"
-                            " WHERE c.digest > ?1 AND c.client = ?3 ORDER BY c.digest LIMIT ?2");
+    Statement row(db, is_operator(client) ? "SELECT digest, size, created_ns, updated_ns, labels FROM blobs b"
+                                            " WHERE digest > ?1 AND " IPCS_IS_HELD " ORDER BY digest LIMIT ?2"
+                                          : "SELECT c.digest, b.size, c.created_ns, c.updated_ns, c.labels"
+                                            " FROM claims c CROSS JOIN blobs b ON b.digest = c.digest"
+                                            " WHERE c.digest > ?1 AND c.client = ?3 ORDER BY c.digest LIMIT ?2");
     row.blob(start).bind(page_limit(limit));
     if (!is_operator(client)) row.text(client);
     std::vector<Blob> page;
@@ -167,7 +172,9 @@ std::vector<Blob> Catalog::list(const std::string& client, const std::string& af
 std::vector<std::string> Catalog::claimants(const Digest& digest) const {
   const std::string key = digest_key(digest);
   return state_->read([&](Connection& db) {
-    Statement row(db, "SELECT client FROM claims WHERE digest = ? ORDER BY client");
+    Statement row(db,
+                  "SELECT c.client FROM clients n CROSS JOIN claims c ON c.client = n.name AND c.digest = ?"
+                  " ORDER BY c.client");
     row.blob(key);
     std::vector<std::string> names;
     while (row.step()) names.emplace_back(row.bytes(0));
@@ -178,7 +185,7 @@ std::vector<std::string> Catalog::claimants(const Digest& digest) const {
 void Catalog::forget(const Digest& digest) {
   const std::string key = digest_key(digest);
   state_->write(Durable::kNo, [&](Connection& db) {
-    Statement(db, "DELETE FROM claims WHERE digest = ?").blob(key).run();
+    Statement(db, "DELETE FROM claims WHERE client IN (SELECT name FROM clients) AND digest = ?").blob(key).run();
     Statement(db, "DELETE FROM pins WHERE digest = ?").blob(key).run();
     Statement(db, "DELETE FROM blobs WHERE digest = ?").blob(key).run();
   });
@@ -190,7 +197,8 @@ Totals Catalog::totals() const {
     // of sizes are added up apart, where no sum can overflow.
     Statement row(db,
                   "WITH pending AS (SELECT b.size FROM pins p JOIN blobs b ON b.digest = p.digest WHERE p.pending"
-                  " AND NOT EXISTS(SELECT 1 FROM claims c WHERE c.digest = p.digest)),"
+                  " AND NOT " IPCS_IS_CLAIMED
+                  "),"
                   " less(n, high, low) AS"
                   " (SELECT count(*), ifnull(sum(size >> 32), 0), ifnull(sum(size & 0xffffffff), 0) FROM pending)"
                   " SELECT count(b.digest) - less.n, ifnull(sum(b.size >> 32), 0) - less.high,"
@@ -204,5 +212,6 @@ Totals Catalog::totals() const {
 }
 
 #undef IPCS_IS_HELD
+#undef IPCS_IS_CLAIMED
 
 }  // namespace ipcs::catalog

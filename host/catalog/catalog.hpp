@@ -25,12 +25,12 @@ struct Blob {
   uint64_t size = 0;       // bytes
   int64_t created_ns = 0;  // since 1970 UTC
   int64_t updated_ns = 0;
-  Labels labels;           // of that client
+  Labels labels;  // of that client
 };
 
 // Bytes that are still arriving for a client under a ref.
 struct Ingest {
-  std::string key;       // the backend's name for it: [a-z0-9-]
+  std::string key;  // the backend's name for it: [a-z0-9-]
   std::string client;
   std::string ref;       // any bytes
   std::string expected;  // digest, may be empty
@@ -59,20 +59,21 @@ struct LabelChange {
 };
 
 // One open catalog file. All functions are [thread-safe] and short. What is written is safe from a kill at once; only
-// pins are safe from a power loss at once (see README.md for why that is enough). Reads never wait for the disk's
-// fsync, for a transaction under way or for a listing.
+// pins are safe from a power loss at once (see README.md for why that is enough). Reads never wait for an fsync or for
+// a transaction under way, and those of one row not for a listing.
 //
-// Any function throws Error naming the file: kResourceExhausted on a full disk, kUnavailable when another program has
-// locked the file, kDataLoss when it is damaged, kPermissionDenied, kInvalidArgument for a size above 2^63 - 1, else
-// kInternal. After an error nothing of the call is in effect, except that a pin or unpin whose fsync failed may be.
+// Any function throws Error, naming the file where it is to blame: kResourceExhausted on a full disk, kUnavailable when
+// another program has locked the file, kDataLoss when it is damaged, kPermissionDenied, kInvalidArgument for a size
+// above 2^63 - 1, else kInternal. After an error nothing of the call is in effect, except that a pin or unpin whose
+// fsync failed may be.
 //
-// A blob row exists as long as a claim or a pin holds it. Names of clients are those of the listening sockets; kOperator
-// and the empty name mean the operator, who holds blobs by pins and sees every held blob. The operator's labels live as
-// long as the blob is held by anyone.
+// A blob row exists as long as a claim or a pin holds it. Names of clients are those of the listening sockets;
+// kOperator and the empty name mean the operator, who holds blobs by pins and sees every held blob. The operator's
+// labels live as long as the blob is held by anyone.
 class Catalog {
  public:
   struct Options {
-    std::string vfs;                 // name of a registered sqlite VFS, empty: the default one; tests inject faults
+    std::string vfs;                   // name of a registered sqlite VFS, empty: the default one; tests inject faults
     uint32_t checkpoint_pages = 4096;  // size of the write-ahead log at which it is copied into the file
   };
 

@@ -11,7 +11,9 @@ namespace {
 
 constexpr size_t kLengthBytes = 4;
 
-int nibble(char hex) noexcept { return hex <= '9' ? hex - '0' : hex - 'a' + 10; }
+int nibble(char hex) noexcept {
+  return hex <= '9' ? hex - '0' : hex - 'a' + 10;
+}
 
 std::string_view algorithm_name(char hash_bytes) noexcept {
   switch (hash_bytes) {

@@ -44,6 +44,8 @@ FileLock::FileLock(const std::string& path, const std::string& what) {
   if (::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, pid.data(), pid.size(), 0) < 0) static_cast<void>(::ftruncate(fd_, 0));
 }
 
-FileLock::~FileLock() { ::close(fd_); }
+FileLock::~FileLock() {
+  ::close(fd_);
+}
 
 }  // namespace ipcs::catalog

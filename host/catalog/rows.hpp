@@ -1,6 +1,7 @@
 // Statements on blob rows that several of the catalog's functions share.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -9,7 +10,9 @@
 
 namespace ipcs::catalog {
 
-inline bool is_operator(const std::string& client) noexcept { return client.empty() || client == kOperator; }
+inline bool is_operator(const std::string& client) noexcept {
+  return client.empty() || client == kOperator;
+}
 
 // A size as a column. Throws Error kInvalidArgument when it does not fit.
 inline int64_t size_column(uint64_t size) {
@@ -42,9 +45,10 @@ inline void put_blob(Connection& db, const std::string& key, int64_t size, int64
 
 // Drops the blob's row when no claim and no pin, pending or not, holds it. Returns whether it did.
 inline bool drop_unheld(Connection& db, const std::string& key) {
-  return Statement(db,
-                   "DELETE FROM blobs WHERE digest = ?1 AND NOT EXISTS(SELECT 1 FROM claims WHERE digest = ?1)"
-                   " AND NOT EXISTS(SELECT 1 FROM pins WHERE digest = ?1)")
+  return Statement(
+             db,
+             "DELETE FROM blobs WHERE digest = ?1 AND NOT EXISTS(SELECT 1 FROM pins WHERE digest = ?1)"
+             " AND NOT EXISTS(SELECT 1 FROM clients n CROSS JOIN claims c ON c.client = n.name AND c.digest = ?1)")
              .blob(key)
              .run() > 0;
 }

@@ -27,7 +27,13 @@ CREATE TABLE claims(
   labels BLOB,
   PRIMARY KEY(client, digest)
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX claims_by_digest ON claims(digest);
+CREATE VIEW clients(name) AS
+  WITH RECURSIVE names(name) AS (
+    SELECT min(client) FROM claims
+    UNION ALL
+    SELECT (SELECT min(client) FROM claims WHERE client > names.name) FROM names WHERE names.name IS NOT NULL
+  )
+  SELECT name FROM names WHERE name IS NOT NULL;
 CREATE TABLE pins(
   digest BLOB PRIMARY KEY,
   created_ns INTEGER NOT NULL,
@@ -59,8 +65,9 @@ Found inspect(Connection& connection, int64_t newest) {
     const bool empty = connection.integer("SELECT count(*) FROM sqlite_schema") == 0;
     const std::string file = "catalog " + connection.path() + ": ";
     if (!empty && application != kApplicationId) {
-      throw Error(Code::kFailedPrecondition, file + "is a database of another program and was left as it is; move it "
-                                                    "away or configure another root");
+      throw Error(Code::kFailedPrecondition, file +
+                                                 "is a database of another program and was left as it is; move it "
+                                                 "away or configure another root");
     }
     if (version > newest) {
       throw Error(Code::kFailedPrecondition,
@@ -71,8 +78,9 @@ Found inspect(Connection& connection, int64_t newest) {
     return {version, empty};
   } catch (const Error& e) {
     if (e.code() != Code::kDataLoss) throw;
-    throw Error(Code::kDataLoss, std::string(e.what()) + "; it was left as it is: put back a copy, or move it away to "
-                                                         "have a new catalog made from the store's blobs");
+    throw Error(Code::kDataLoss, std::string(e.what()) +
+                                     "; it was left as it is: put back a copy, or move it away to "
+                                     "have a new catalog made from the store's blobs");
   }
 }
 
@@ -108,7 +116,6 @@ std::span<const SchemaStep> schema_steps() {
 bool migrate(Connection& connection, const std::string& vfs, std::span<const SchemaStep> steps) {
   const int64_t newest = steps.back().to;
   const Found found = inspect(connection, newest);
-  if (getenv("PS")) connection.execute(getenv("PS"));
   if (connection.text("PRAGMA journal_mode = WAL") != "wal") {
     throw Error(Code::kFailedPrecondition,
                 "catalog " + connection.path() + ": its file system offers no shared memory (sqlite's WAL mode)");

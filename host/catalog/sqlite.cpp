@@ -31,8 +31,8 @@ Code code_of(int result, int system_errno) {
 
 Connection::Connection(const std::string& path, const std::string& vfs, bool create) : path_(path) {
   // The caller's lock makes sqlite's own mutex per connection superfluous.
-  const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
-                    SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   sqlite3* db = nullptr;
   const int result = sqlite3_open_v2(path.c_str(), &db, flags, vfs.empty() ? nullptr : vfs.c_str());
   db_.reset(db);

@@ -13,9 +13,9 @@ void configure(Connection& connection) {
   // NORMAL: the log is synced before it is copied and never at a commit. The keeper alone copies it.
   connection.execute("PRAGMA synchronous = NORMAL");
   connection.execute("PRAGMA wal_autocheckpoint = 0");
+  connection.execute("PRAGMA journal_size_limit = 16777216");  // bytes of the log file kept when it starts again
   connection.execute("PRAGMA secure_delete = OFF");
   connection.execute("PRAGMA temp_store = MEMORY");
-  if (getenv("CS")) connection.execute(getenv("CS"));
   connection.execute("PRAGMA trusted_schema = OFF");
 }
 
@@ -110,8 +110,9 @@ sqlite3_file* Catalog::State::log_file() {
 void Catalog::State::sync_log(uint64_t commit) {
   const std::lock_guard lock(sync_mutex_);
   if (sync_failed_) {
-    throw Error(Code::kInternal, "catalog " + path_ + ": an earlier fsync failed, so no pin can be made safe; restart "
-                                                      "ipcsd once the disk is in order");
+    throw Error(Code::kInternal, "catalog " + path_ +
+                                     ": an earlier fsync failed, so no pin can be made safe; restart "
+                                     "ipcsd once the disk is in order");
   }
   if (synced_ >= commit) return;  // another's fsync came after this commit
   const uint64_t covered = commits_;

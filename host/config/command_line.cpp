@@ -42,15 +42,16 @@ constexpr std::array kSources{
            [](Settings& s, std::string_view text, const Environment& e) { s.root = to_path(absolute(text, e)); }},
     Source{"--address", "IPCS_ADDRESS", "SOCKET", "unix socket for containerd", false,
            [](Settings& s, std::string_view text, const Environment& e) { s.address = absolute_socket(text, e); }},
-    Source{"--control", "IPCS_CONTROL", "SOCKET",
-           "unix socket for ipcsctl (with --root: DIR/control.sock when not set)", false,
-           [](Settings& s, std::string_view text, const Environment& e) { s.control_address = absolute_socket(text, e); }},
+    Source{
+        "--control", "IPCS_CONTROL", "SOCKET", "unix socket for ipcsctl (with --root: DIR/control.sock when not set)",
+        false,
+        [](Settings& s, std::string_view text, const Environment& e) { s.control_address = absolute_socket(text, e); }},
     Source{"--backend", "IPCS_BACKEND", "NAME", "plugin that stores the blobs", false,
            [](Settings& s, std::string_view text, const Environment&) { s.backend = to_plugin_name(text); }},
     Source{"--previous", "IPCS_PREVIOUS", "NAME", "plugin that stored them before", false,
            [](Settings& s, std::string_view text, const Environment&) { s.previous = to_plugin_name(text); }},
-    Source{"--plugin-dir", "IPCS_PLUGIN_DIR", "DIR", "directory with plugins, instead of the configured ones; may be repeated",
-           true,
+    Source{"--plugin-dir", "IPCS_PLUGIN_DIR", "DIR",
+           "directory with plugins, instead of the configured ones; may be repeated", true,
            [](Settings& s, std::string_view text, const Environment& e) {
              if (!s.plugin_dirs) s.plugin_dirs.emplace();
              s.plugin_dirs->push_back(to_path(absolute(text, e)));
@@ -59,7 +60,9 @@ constexpr std::array kSources{
            [](Settings& s, std::string_view text, const Environment&) { s.log_level = to_level(text); }},
 };
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(Code::kInvalidArgument, message); }
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(Code::kInvalidArgument, message);
+}
 
 // Runs `body` with `subject` in front of the message of its Error.
 template <class Body>
@@ -95,7 +98,7 @@ void refuse_unknown(const CLI::App& app) {
   const auto ask = [&](const std::vector<std::string>& known, std::string_view name, std::string_view dashes) {
     const std::vector<std::string_view> words(known.begin(), known.end());
     const auto near = nearest(name, words);
-    return near ? fmt::format(" (did you mean {}?)", quoted(std::string(dashes) + *near)) : std::string();
+    return near ? fmt::format(" (did you mean {}?)", in_quotes(std::string(dashes) + *near)) : std::string();
   };
   std::vector<std::string> known;
   if (word.starts_with('-')) {
@@ -103,12 +106,13 @@ void refuse_unknown(const CLI::App& app) {
       known.insert(known.end(), option->get_lnames().begin(), option->get_lnames().end());
     }
     const std::string flag = word.substr(0, word.find('='));
-    refuse(fmt::format("unknown flag {}{}", quoted(flag), ask(known, flag.substr(std::min(flag.size(), flag.find_first_not_of('-'))), "--")));
+    refuse(fmt::format("unknown flag {}{}", in_quotes(flag),
+                       ask(known, flag.substr(std::min(flag.size(), flag.find_first_not_of('-'))), "--")));
   }
   const auto used = app.get_subcommands();
   for (const CLI::App* command : (used.empty() ? &app : used.front())->get_subcommands(nullptr))
     known.push_back(command->get_name());
-  refuse(fmt::format("unexpected argument {}{}", quoted(word), ask(known, word, "")));
+  refuse(fmt::format("unexpected argument {}{}", in_quotes(word), ask(known, word, "")));
 }
 
 }  // namespace
@@ -122,13 +126,18 @@ Options parse_command_line(int argc, const char* const* argv, const Environment&
   app.set_help_flag("-h,--help", "print this and exit");
   std::vector<std::string> config_file;
   std::array<std::vector<std::string>, kSources.size()> values;
-  const auto add = [&](const std::string& flag, std::vector<std::string>& into, const char* value, const std::string& help) {
-    app.add_option(flag, into, help)->type_name(value)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  const auto add = [&](const std::string& flag, std::vector<std::string>& into, const char* value,
+                       const std::string& help) {
+    app.add_option(flag, into, help)
+        ->type_name(value)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   };
   add("--config", config_file, "FILE", "configuration file [" + default_file(environment) + "] (IPCS_CONFIG)");
   for (size_t i = 0; i < kSources.size(); ++i)
     add(kSources[i].flag, values[i], kSources[i].value, fmt::format("{} ({})", kSources[i].help, kSources[i].variable));
-  app.add_flag("--allow-missing", options.allow_missing, "start although the backend lacks blobs that the catalog knows");
+  app.add_flag("--allow-missing", options.allow_missing,
+               "start although the backend lacks blobs that the catalog knows");
   bool version = false;
   app.add_flag("--version", version, "print the version and exit");
   CLI::App* config = app.add_subcommand("config", "print or check a configuration");

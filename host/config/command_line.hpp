@@ -25,13 +25,13 @@ struct Options {
   bool allow_missing = false;  // start although the store lacks blobs that the catalog knows
 };
 
-// Reads the arguments, argv[0] being the program, and the IPCS_* variables of `environment`. An empty variable counts as
-// not set. Relative paths start at the working directory. Throws Error kInvalidArgument with one line that names the
+// Reads the arguments, argv[0] being the program, and the IPCS_* variables of `environment`. An empty variable counts
+// as not set. Relative paths start at the working directory. Throws Error kInvalidArgument with one line that names the
 // flag or variable, and for an unknown flag the nearest one.
 Options parse_command_line(int argc, const char* const* argv, const Environment& environment);
 
-// The configuration that is to run: the file, if it is there or was named, under the variables and flags. Throws Error as
-// load() and resolve() do.
+// The configuration that is to run: the file, if it is there or was named, under the variables and flags. Throws Error
+// as load() and resolve() do.
 Config load(const Options& options, const Environment& environment);
 
 // Does what an action other than kRun asks for, and returns what is to be printed on standard output. Throws Error:

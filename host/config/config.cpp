@@ -18,7 +18,9 @@ namespace {
 
 constexpr size_t kFileMax = 1 << 20;  // bytes
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(Code::kInvalidArgument, message); }
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(Code::kInvalidArgument, message);
+}
 
 [[noreturn]] void fail(const std::string& path, int number) {
   Code code = Code::kInvalidArgument;
@@ -71,9 +73,10 @@ void lay(Config& config, const Settings& settings) {
   if (settings.address) {
     // Claims belong to the socket's name, which stays: so there must be one socket whose address changes.
     if (config.grpc.size() != 1) {
-      refuse(fmt::format("--address (IPCS_ADDRESS) is for one gRPC socket, but the configuration has {}: change the "
-                         "addresses there",
-                         config.grpc.size()));
+      refuse(
+          fmt::format("--address (IPCS_ADDRESS) is for one gRPC socket, but the configuration has {}: change the "
+                      "addresses there",
+                      config.grpc.size()));
     }
     config.grpc[0].address = *settings.address;
   }
@@ -102,7 +105,8 @@ void check(const Config& config) {
   if (config.root.empty()) refuse("no root directory: neither XDG_DATA_HOME nor the user's home is known; give --root");
   if (config.plugin_dirs.empty()) refuse("no plugin directory: give --plugin-dir");
   if (config.previous == config.backend)
-    refuse(fmt::format("backend and previous are both {}; previous names the one before it", quoted(config.backend)));
+    refuse(
+        fmt::format("backend and previous are both {}; previous names the one before it", in_quotes(config.backend)));
   std::map<std::string, std::string> owners;  // address → client
   for (const Socket& socket : config.grpc) {
     check_address(socket, "gRPC", "--address");
@@ -117,10 +121,11 @@ void check(const Config& config) {
 
 }  // namespace
 
-Settings load(const std::string& path) { return parse(read_file(path), path); }
+Settings load(const std::string& path) {
+  return parse(read_file(path), path);
+}
 
-Config resolve(const Settings& file, const Settings& variables, const Settings& flags,
-               const Environment& environment) {
+Config resolve(const Settings& file, const Settings& variables, const Settings& flags, const Environment& environment) {
   Config config = defaults(environment);
   // A private root is a private daemon: its control socket must not be the packaged daemon's.
   const std::optional<std::string>& moved = flags.root ? flags.root : variables.root;

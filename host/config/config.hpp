@@ -22,8 +22,8 @@ enum class Adopt {
 
 // A listening unix socket.
 struct Socket {
-  std::string name;     // of the client behind it
-  std::string address;  // absolute path, at most 107 bytes
+  std::string name;          // of the client behind it
+  std::string address;       // absolute path, at most 107 bytes
   std::optional<uid_t> uid;  // nothing: the daemon's own
   std::optional<gid_t> gid;
   mode_t mode = 0600;
@@ -41,8 +41,8 @@ struct Config {
   std::string backend;                   // a plugin's name
   std::string previous;                  // the backend before it, empty: none
   Adopt adopt = Adopt::kOperator;
-  std::vector<Socket> grpc;  // at least one; names and addresses differ
-  Socket control;            // named "operator"
+  std::vector<Socket> grpc;     // at least one; names and addresses differ
+  Socket control;               // named "operator"
   std::string metrics_address;  // host:port, empty: off
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
@@ -57,7 +57,7 @@ struct Settings {
   std::optional<std::vector<std::string>> plugin_dirs;
   std::optional<Adopt> adopt;
   std::vector<Socket> grpc;
-  std::optional<Socket> control;  // an empty address: the default one
+  std::optional<Socket> control;                        // an empty address: the default one
   std::optional<std::string> address, control_address;  // of the one gRPC socket and of the control socket alone
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;

@@ -29,7 +29,8 @@ std::vector<std::string> default_plugin_dirs(const Environment& environment) {
   return present.empty() ? std::vector{plain} : present;
 }
 
-constexpr std::string_view kText = R"(# Configuration of ipcsd. Every key is here with its default; what has none is commented out.
+constexpr std::string_view kText =
+    R"(# Configuration of ipcsd. Every key is here with its default; what has none is commented out.
 # Flags win over the environment (IPCS_ROOT, IPCS_ADDRESS, …), the environment wins over this file.
 # `ipcsd config check FILE` checks a file. Paths are absolute.
 
@@ -94,7 +95,8 @@ Config defaults(const Environment& environment) {
   }
   config.plugin_dirs = default_plugin_dirs(environment);
   config.backend = "local";
-  config.grpc = {Socket{.name = std::string(kDefaultClient), .address = below(sockets, "ipcs.sock"), .uid = {}, .gid = {}}};
+  config.grpc = {
+      Socket{.name = std::string(kDefaultClient), .address = below(sockets, "ipcs.sock"), .uid = {}, .gid = {}}};
   config.control =
       Socket{.name = std::string(kOperatorClient), .address = below(sockets, "control.sock"), .uid = {}, .gid = {}};
   config.plugins["local"] = "{}";
@@ -111,7 +113,9 @@ std::string default_text(const Environment& environment) {
   const Socket& grpc = config.grpc.front();
   // What is not known here can't be a default: its lines are examples.
   const auto lead = [](const std::string& value) { return value.empty() ? "# " : ""; };
-  const auto path = [](const std::string& value, const char* example) { return toml_string(value.empty() ? example : value); };
+  const auto path = [](const std::string& value, const char* example) {
+    return toml_string(value.empty() ? example : value);
+  };
   return fmt::format(
       kText, fmt::arg("root", lead(config.root)), fmt::arg("root_value", path(config.root, "/var/lib/ipcs")),
       fmt::arg("plugin_dirs", toml_array(config.plugin_dirs)), fmt::arg("backend", toml_string(config.backend)),

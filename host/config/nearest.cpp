@@ -10,7 +10,9 @@ namespace {
 
 constexpr size_t kLongest = 64;  // bytes; longer words are no slip of a known one
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // Both words have at most kLongest bytes.
 size_t distance(std::string_view a, std::string_view b) noexcept {

@@ -8,8 +8,8 @@
 
 namespace ipcs::config {
 
-// The word of `known` that is fewest slips from `word`: a letter too many, one missing, one wrong, two swapped; upper and
-// lower case are the same. The first of several equally near. Nothing when the best needs more than a third of the
+// The word of `known` that is fewest slips from `word`: a letter too many, one missing, one wrong, two swapped; upper
+// and lower case are the same. The first of several equally near. Nothing when the best needs more than a third of the
 // word's letters (at least one) to change, or when `word` is longer than 64 bytes.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string_view> known);
 

@@ -5,9 +5,9 @@
 #include <set>
 
 #include "config/config.hpp"
-#include "config/nesting.hpp"
 #include "config/plugin_table.hpp"
 #include "config/table.hpp"
+#include "config/toml_guard.hpp"
 #include "config/values.hpp"
 #include "ipcs/error.hpp"
 
@@ -19,7 +19,7 @@ constexpr int64_t kVersion = 1;
 Adopt to_adopt(std::string_view text) {
   if (text == "operator") return Adopt::kOperator;
   if (text == "containerd") return Adopt::kContainerd;
-  throw Error(Code::kInvalidArgument, "wants \"operator\" or \"containerd\", not " + quoted(text));
+  throw Error(Code::kInvalidArgument, "wants \"operator\" or \"containerd\", not " + in_quotes(text));
 }
 
 // Reads the table under `key` when there is one.
@@ -62,7 +62,8 @@ void read_mode(Table& table, mode_t& mode) {
     table.wrong(kKey, fmt::format("wants a string, \"0660\", or an octal number, 0o660, not {}", kind_of(*node)));
   } else if ((number->flags() & toml::value_flags::format_as_octal) == toml::value_flags::none) {
     // 660 would be read as 0o1224: nobody means that.
-    table.wrong(kKey, fmt::format("wants octal permissions, \"0660\" or 0o660, not the decimal number {}", number->get()));
+    table.wrong(kKey,
+                fmt::format("wants octal permissions, \"0660\" or 0o660, not the decimal number {}", number->get()));
   } else if (number->get() < 0 || number->get() > 0777) {
     table.wrong(kKey, fmt::format("wants octal permissions of at most 0777, not 0o{:o}", number->get()));
   } else {
@@ -89,9 +90,9 @@ void read_client(Table& table, Settings& settings) {
   socket.name = given.value_or(name == nullptr ? std::string(kDefaultClient) : "");
   for (const Socket& other : settings.grpc) {
     if (!socket.name.empty() && other.name == socket.name)
-      table.wrong("name", fmt::format("is {} in two [[grpc]] tables", quoted(socket.name)));
+      table.wrong("name", fmt::format("is {} in two [[grpc]] tables", in_quotes(socket.name)));
     if (!socket.address.empty() && other.address == socket.address)
-      table.wrong("address", fmt::format("is {} in two [[grpc]] tables", quoted(socket.address)));
+      table.wrong("address", fmt::format("is {} in two [[grpc]] tables", in_quotes(socket.address)));
   }
   settings.grpc.push_back(std::move(socket));
 }
@@ -130,7 +131,7 @@ void read_plugins(Table& file, Settings& settings, Problems& problems) {
       if (const toml::table* inner = value.as_table()) {
         settings.plugins[plugin] = plugin_table_json(*inner, name, problems);
       } else {
-        problems.add(line, fmt::format("{} wants a table, not {}", quoted(name), kind_of(value)));
+        problems.add(line, fmt::format("{} wants a table, not {}", in_quotes(name), kind_of(value)));
       }
     } catch (const Error& error) {
       problems.add(line, fmt::format("a table of [plugins] {}", error.what()));
@@ -180,8 +181,8 @@ void read_file(Table& file, Settings& settings, Problems& problems) {
 toml::table parse_toml(std::string_view text, const std::string& file_name) {
   Problems problems(file_name);
   try {
-    if (const auto line = too_deep(text)) {
-      problems.add(*line, fmt::format("tables or keys nested deeper than {} levels", kNestingMax));
+    if (const auto unsafe = find_unsafe(text)) {
+      problems.add(unsafe->line, std::string(unsafe->problem));
     } else {
       return toml::parse(text);
     }

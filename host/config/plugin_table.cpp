@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-// `name` is the dotted name of the node. Recursion is bounded: too_deep() has looked at the text before.
+// `name` is the dotted name of the node. Recursion is bounded: find_unsafe() has looked at the text before.
 json to_json(const toml::node& node, const std::string& name, Problems& problems) {
   if (const auto* table = node.as_table()) {
     json object = json::object();
@@ -35,7 +35,7 @@ json to_json(const toml::node& node, const std::string& name, Problems& problems
   const auto* number = node.as_floating_point();
   if (number != nullptr && std::isfinite(number->get())) return number->get();
   problems.add(node.source().begin.line,
-               fmt::format("{} is {}, which a plugin's configuration can't hold: write a string", quoted(name),
+               fmt::format("{} is {}, which a plugin's configuration can't hold: write a string", in_quotes(name),
                            number != nullptr ? "an infinite number or none" : kind_of(node)));
   return nullptr;
 }

@@ -67,7 +67,7 @@ std::optional<std::vector<std::string>> Table::strings(std::string_view key) {
     const auto* text = element.as_string();
     if (text == nullptr) {
       problems_.add(element.source().begin.line,
-                    fmt::format("{} wants an array of strings, not one with {}", quoted(key), kind_of(element)));
+                    fmt::format("{} wants an array of strings, not one with {}", in_quotes(key), kind_of(element)));
       return std::nullopt;
     }
     texts.push_back(text->get());
@@ -86,7 +86,7 @@ bool Table::attempt(std::string_view key, const std::function<void()>& body) {
 }
 
 void Table::wrong(std::string_view key, std::string_view predicate) {
-  problems_.add(line(key), fmt::format("{} {}", quoted(key), predicate));
+  problems_.add(line(key), fmt::format("{} {}", in_quotes(key), predicate));
 }
 
 void Table::wrong_kind(std::string_view key, std::string_view wanted, const toml::node& node) {
@@ -97,9 +97,9 @@ void Table::finish() {
   for (const auto& [key, node] : table_) {
     if (std::find(known_.begin(), known_.end(), key.str()) != known_.end()) continue;
     const std::optional<std::string> near = nearest(key.str(), known_);
-    const std::string advice =
-        near ? fmt::format("did you mean {}?", quoted(*near)) : fmt::format("known here: {}", fmt::join(known_, ", "));
-    problems_.add(key.source().begin.line, fmt::format("unknown key {} ({})", quoted(key.str()), advice));
+    const std::string advice = near ? fmt::format("did you mean {}?", in_quotes(*near))
+                                    : fmt::format("known here: {}", fmt::join(known_, ", "));
+    problems_.add(key.source().begin.line, fmt::format("unknown key {} ({})", in_quotes(key.str()), advice));
   }
 }
 

@@ -1,11 +1,11 @@
 // A TOML table read key by key: types are checked, and what nobody asked for is an unknown key.
 #pragma once
 
+#include <toml++/toml.h>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 #include <vector>
 
 #include "config/problems.hpp"

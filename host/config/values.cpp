@@ -16,11 +16,19 @@
 namespace ipcs::config {
 namespace {
 
-[[noreturn]] void refuse(const std::string& predicate) { throw Error(Code::kInvalidArgument, predicate); }
+[[noreturn]] void refuse(const std::string& predicate) {
+  throw Error(Code::kInvalidArgument, predicate);
+}
 
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
-bool is_letter(char c) noexcept { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+bool is_lower(char c) noexcept {
+  return c >= 'a' && c <= 'z';
+}
+bool is_letter(char c) noexcept {
+  return is_lower(c) || (c >= 'A' && c <= 'Z');
+}
 
 bool is_name(std::string_view text) noexcept {
   return !text.empty() && text.size() <= 32 && is_lower(text[0]) &&
@@ -60,7 +68,7 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t kShown = 80;
   std::string out = "\"";
   for (const char c : text.substr(0, kShown)) {
@@ -72,9 +80,9 @@ std::string quoted(std::string_view text) {
 }
 
 std::string to_path(std::string_view text) {
-  if (text.empty() || text[0] != '/') refuse("wants an absolute path, not " + quoted(text));
+  if (text.empty() || text[0] != '/') refuse("wants an absolute path, not " + in_quotes(text));
   if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }))
-    refuse("wants a path without control characters, not " + quoted(text));
+    refuse("wants a path without control characters, not " + in_quotes(text));
   std::string path = std::filesystem::path(text).lexically_normal().string();
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
@@ -86,23 +94,19 @@ std::string to_socket_path(std::string_view text) {
   std::string path = to_path(text);
   if (path.size() > kSocketPathMax) {
     refuse(fmt::format("is {} bytes long, but the path of a unix socket has at most {}: {}", path.size(),
-                       kSocketPathMax, quoted(path)));
+                       kSocketPathMax, in_quotes(path)));
   }
   return path;
 }
 
 std::string to_host_port(std::string_view text) {
   if (text.empty()) return {};
-  const auto wrong = [&] { refuse("wants host:port, e.g. \"127.0.0.1:9095\" or \"[::1]:9095\", not " + quoted(text)); };
+  const auto wrong = [&] { refuse("wants host:port, e.g. \"127.0.0.1:9095\", not " + in_quotes(text)); };
+  if (text.starts_with('[')) refuse("wants an IPv4 address or a host name, not " + in_quotes(text));
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) wrong();
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  const bool bracketed = host.starts_with('[') && host.ends_with(']');
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  const auto fits = [&](char c) {
-    return is_digit(c) || is_letter(c) || c == '.' || (bracketed ? c == ':' : c == '-');
-  };
+  const std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
+  const auto fits = [](char c) { return is_digit(c) || is_letter(c) || c == '.' || c == '-'; };
   if (host.empty() || host.size() > 253 || !std::all_of(host.begin(), host.end(), fits)) wrong();
   const auto number = to_number(port, 10);
   if (!number || *number == 0 || *number > 65535) wrong();
@@ -110,12 +114,12 @@ std::string to_host_port(std::string_view text) {
 }
 
 std::string to_plugin_name(std::string_view text) {
-  if (!is_name(text)) refuse("wants a plugin's name (a-z, then a-z, 0-9 and -, at most 32), not " + quoted(text));
+  if (!is_name(text)) refuse("wants a plugin's name (a-z, then a-z, 0-9 and -, at most 32), not " + in_quotes(text));
   return std::string(text);
 }
 
 std::string to_client_name(std::string_view text) {
-  if (!is_name(text)) refuse("wants a name (a-z, then a-z, 0-9 and -, at most 32), not " + quoted(text));
+  if (!is_name(text)) refuse("wants a name (a-z, then a-z, 0-9 and -, at most 32), not " + in_quotes(text));
   if (text == "operator") refuse("can't be \"operator\": that is the client behind the control socket");
   return std::string(text);
 }
@@ -124,7 +128,7 @@ mode_t to_mode(std::string_view text) {
   std::string_view digits = text;
   if (digits.starts_with("0o")) digits.remove_prefix(2);
   const auto mode = to_number(digits, 8);
-  if (!mode || *mode > 0777) refuse("wants octal permissions, \"0660\" or 0o660, at most 0777, not " + quoted(text));
+  if (!mode || *mode > 0777) refuse("wants octal permissions, \"0660\" or 0o660, at most 0777, not " + in_quotes(text));
   return *mode;
 }
 
@@ -132,7 +136,7 @@ log::Level to_level(std::string_view text) {
   try {
     return log::parse_level(text);
   } catch (const Error&) {
-    throw Error(Code::kInvalidArgument, "wants \"debug\", \"info\", \"warn\" or \"error\", not " + quoted(text));
+    throw Error(Code::kInvalidArgument, "wants \"debug\", \"info\", \"warn\" or \"error\", not " + in_quotes(text));
   }
 }
 
@@ -140,25 +144,25 @@ log::Format to_format(std::string_view text) {
   try {
     return log::parse_format(text);
   } catch (const Error&) {
-    throw Error(Code::kInvalidArgument, "wants \"text\" or \"json\", not " + quoted(text));
+    throw Error(Code::kInvalidArgument, "wants \"text\" or \"json\", not " + in_quotes(text));
   }
 }
 
 uid_t to_uid(std::string_view text) {
   const auto number = to_number(text, 10);
   if (number && *number != static_cast<uid_t>(-1)) return *number;
-  const auto user = text.find('\0') == std::string_view::npos ? look_up<passwd>(std::string(text), ::getpwnam_r)
-                                                               : std::nullopt;
-  if (!user) refuse("names no user that exists: " + quoted(text));
+  const auto user =
+      text.find('\0') == std::string_view::npos ? look_up<passwd>(std::string(text), ::getpwnam_r) : std::nullopt;
+  if (!user) refuse("names no user that exists: " + in_quotes(text));
   return user->pw_uid;
 }
 
 gid_t to_gid(std::string_view text) {
   const auto number = to_number(text, 10);
   if (number && *number != static_cast<gid_t>(-1)) return *number;
-  const auto group = text.find('\0') == std::string_view::npos ? look_up<::group>(std::string(text), ::getgrnam_r)
-                                                                : std::nullopt;
-  if (!group) refuse("names no group that exists: " + quoted(text));
+  const auto group =
+      text.find('\0') == std::string_view::npos ? look_up<::group>(std::string(text), ::getgrnam_r) : std::nullopt;
+  if (!group) refuse("names no group that exists: " + in_quotes(text));
   return group->gr_gid;
 }
 

@@ -10,8 +10,8 @@
 
 namespace ipcs::config {
 
-// All functions here throw Error kInvalidArgument whose message is a predicate ("wants an absolute path, not \"x\""): the
-// caller puts in front of it what was set, and where.
+// All functions here throw Error kInvalidArgument whose message is a predicate ("wants an absolute path, not \"x\""):
+// the caller puts in front of it what was set, and where.
 
 inline constexpr size_t kSocketPathMax = 107;  // sun_path less its NUL
 
@@ -19,7 +19,7 @@ inline constexpr size_t kSocketPathMax = 107;  // sun_path less its NUL
 std::string one_line(std::string_view text);
 
 // `text` in double quotes, cut to 80 bytes, escaped as by one_line().
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 // An absolute path without "." and ".." parts or a slash at its end. Refuses an empty or relative one, and NUL and
 // control characters.
@@ -28,7 +28,7 @@ std::string to_path(std::string_view text);
 // The path of a unix socket, with or without "unix://" in front, as to_path, of at most kSocketPathMax bytes.
 std::string to_socket_path(std::string_view text);
 
-// "host:port" with an IPv4 address, an IPv6 one in brackets, or a host name; port 1 to 65535. Empty: off.
+// "host:port" with an IPv4 address or a host name, port 1 to 65535. Empty: off. (Debian's civetweb has no IPv6.)
 std::string to_host_port(std::string_view text);
 
 // The name of a plugin: [a-z][a-z0-9-]{0,31}.

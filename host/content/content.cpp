@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <set>
 
 #include "content/writer.hpp"
 
@@ -31,6 +32,12 @@ Content::Options with_defaults(Content::Options options) {
                                            digest.to_string(), found, known));
 }
 
+// A label with an empty value is none, as in containerd.
+Labels without_empty(Labels labels) {
+  std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
+  return labels;
+}
+
 catalog::LabelChange label_change(const Digest& digest, const Labels& labels, std::span<const std::string> paths) {
   static constexpr std::string_view kPrefix = "labels.";
   catalog::LabelChange change;
@@ -47,7 +54,7 @@ catalog::LabelChange label_change(const Digest& digest, const Labels& labels, st
                   fmt::format("cannot update \"{}\" field on content info \"{}\"", path, digest.to_string()));
     }
   }
-  if (change.replace_all) change.labels = labels;
+  if (change.replace_all) change.labels = without_empty(labels);
   return change;
 }
 
@@ -71,14 +78,14 @@ Content::Content(Store& backend, catalog::Catalog& catalog, Options options)
 Content::~Content() = default;
 
 Blob Content::info(const Call& call, const Client& client, const Digest& digest) {
-  const auto stored = backend_.stat_blob(call, digest.to_string());
+  auto stored = backend_.stat_blob(call, digest.to_string());
   if (!stored) throw_not_found(digest);
   auto known = client.is_operator ? catalog_.find_any(client.name, digest) : catalog_.find(client.name, digest);
   if (!known && !client.is_operator) {
     const auto lock = digests_.lock(digest);
-    if (!hold_existing(call, client, digest, nullptr)) {
-      if (!backend_.stat_blob(call, digest.to_string())) throw_not_found(digest);
-    }
+    hold_existing(call, client, digest);
+    stored = backend_.stat_blob(call, digest.to_string());  // it may have gone or been healed meanwhile
+    if (!stored) throw_not_found(digest);
     known = catalog_.find_any(client.name, digest);
   }
   if (!known) return {digest, stored->size, stored->created_ns, stored->modified_ns, {}};
@@ -114,8 +121,27 @@ void Content::list(const Client& client, const Filter& filter, const std::functi
 
 void Content::remove(const Call& call, const Client& client, const Digest& digest) {
   const auto lock = digests_.lock(digest);
-  const bool last = client.is_operator ? catalog_.unpin(digest) : catalog_.unclaim(client.name, digest);
-  if (last) remove_bytes(call, digest);
+  if (client.is_operator) {
+    // What nobody holds is left over from a removal that failed; he may try again.
+    if (catalog_.unpin(digest) || !catalog_.find_any({}, digest)) remove_bytes(call, digest);
+    return;
+  }
+  try {
+    if (catalog_.unclaim(client.name, digest)) remove_bytes(call, digest);
+  } catch (const Error& e) {
+    // The claim stays, and the next collection deletes it again. A full disk is the likeliest cause, so the bytes go now
+    // if they are this client's alone: otherwise nothing would ever make room.
+    log().warn("a claim could not be dropped", {{"digest", digest.to_string()}, {"error", e.what()}});
+    if (held_only_by(client, digest)) remove_bytes(call, digest);
+  }
+}
+
+bool Content::held_only_by(const Client& client, const Digest& digest) const noexcept {
+  try {
+    return catalog_.claimants(digest) == std::vector{client.name} && !catalog_.pinned(digest);
+  } catch (const std::exception&) {
+    return false;  // then the bytes stay
+  }
 }
 
 std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& digest) {
@@ -134,7 +160,7 @@ std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& di
 bool Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
   if (!backend_.stat_blob(call, digest.to_string())) return false;
   const auto lock = digests_.lock(digest);
-  return hold_existing(call, client, digest, nullptr);
+  return hold_existing(call, client, digest);
 }
 
 void Content::pin(const Call& call, const Digest& digest, const std::string& note) {
@@ -167,9 +193,9 @@ void Content::quarantine_if_cut(const Call& call, const Digest& digest, uint64_t
 }
 
 IngestStatus Content::status(const Call& call, const Client& client, const std::string& ref) {
-  const std::vector<catalog::Ingest> rows = find_refs(client, ref);
-  if (rows.empty()) throw Error(Code::kNotFound, fmt::format("ingest ref \"{}\": not found", printable(ref)));
-  return statuses(call, rows).front();
+  const std::vector<IngestStatus> found = statuses(call, find_refs(client, ref));
+  if (found.empty()) throw Error(Code::kNotFound, fmt::format("ingest ref \"{}\": not found", printable(ref)));
+  return found.front();
 }
 
 std::vector<IngestStatus> Content::list_statuses(const Call& call, const Client& client, const Filter& filter) {
@@ -216,34 +242,58 @@ std::vector<IngestStatus> Content::statuses(const Call& call, const std::vector<
       IngestStatus& status = result[found->second];
       status.offset = entry.size;
       status.updated_ns = std::max(status.updated_ns, entry.modified_ns);
+      closed.erase(found);
     }
+  }
+  // The backend has no bytes of these: they were committed or aborted since the row was read.
+  std::set<size_t> gone;
+  for (const auto& [key, index] : closed) gone.insert(index);
+  for (auto index = gone.rbegin(); index != gone.rend(); ++index) {
+    result.erase(result.begin() + static_cast<ptrdiff_t>(*index));
   }
   return result;
 }
 
 void Content::abort(const Call& call, const Client& client, const std::string& ref) {
   for (const catalog::Ingest& row : find_refs(client, ref)) {
-    std::shared_ptr<OpenIngest> open;
-    {
-      const std::lock_guard guard(refs_mutex_);
-      const auto found = refs_.find({row.client, row.ref});
-      if (found != refs_.end()) open = found->second;
+    while (!abort_ref(call, {row.client, row.ref})) {
     }
-    if (!open) {
-      discard(call, row.key);
-      continue;
-    }
-    const std::lock_guard guard(open->mutex);
-    if (!open->bytes) continue;  // committed or closed meanwhile
-    open->bytes.reset();
-    open->aborted = true;
-    discard(call, row.key);
   }
+}
+
+bool Content::abort_ref(const Call& call, const RefKey& key) {
+  // Nobody may open the ref while its bytes go, so it is taken as a writer takes it.
+  const auto mine = std::make_shared<OpenIngest>();
+  const std::lock_guard busy(mine->mutex);
+  std::shared_ptr<OpenIngest> open;
+  {
+    const std::lock_guard guard(refs_mutex_);
+    open = refs_.emplace(key, mine).first->second;
+  }
+  if (open == mine) {
+    const RefRelease release{*this, key, mine.get()};
+    if (const auto row = catalog_.find_ingest(key.first, key.second)) discard(call, row->key);
+    return true;
+  }
+  const std::lock_guard guard(open->mutex);
+  if (!open->bytes) return open->aborted;  // else its writer has closed it in the meantime and freed the ref
+  open->bytes.reset();
+  open->aborted = true;
+  discard(call, open->row.key);
+  return true;
 }
 
 void Content::discard(const Call& call, const std::string& key) {
   backend_.discard_ingest(call, key);
   catalog_.drop_ingest(key);
+}
+
+void Content::forget_ingest(const std::string& key) noexcept {
+  try {
+    catalog_.drop_ingest(key);
+  } catch (const std::exception& e) {
+    log().warn("an ingest's row stays until the next start", {{"key", key}, {"error", e.what()}});
+  }
 }
 
 void Content::release_ref(const RefKey& key, const OpenIngest* open) noexcept {
@@ -253,17 +303,20 @@ void Content::release_ref(const RefKey& key, const OpenIngest* open) noexcept {
 }
 
 void Content::hold(const Client& client, const Digest& digest, uint64_t size, const Labels* labels) {
-  if (!client.is_operator) return catalog_.claim(client.name, digest, size, now(), labels);
-  if (!catalog_.pinned(digest)) catalog_.pin(digest, size, now(), {});
-  if (labels != nullptr) catalog_.update_labels(client.name, digest, {true, *labels}, now());
+  const Labels kept = labels == nullptr ? Labels() : without_empty(*labels);
+  if (!client.is_operator) return catalog_.claim(client.name, digest, size, now(), labels == nullptr ? nullptr : &kept);
+  const auto known = catalog_.find_any({}, digest);
+  // The size on record is wrong where a damaged blob was adopted and is healed now.
+  if (!catalog_.pinned(digest) || !known || known->size != size) catalog_.pin(digest, size, now(), {});
+  if (labels != nullptr) catalog_.update_labels(client.name, digest, {true, kept}, now());
 }
 
-bool Content::hold_existing(const Call& call, const Client& client, const Digest& digest, const Labels* labels) {
+bool Content::hold_existing(const Call& call, const Client& client, const Digest& digest) {
   const auto stored = backend_.stat_blob(call, digest.to_string());
   if (!stored) return false;
   const auto known = catalog_.find_any({}, digest);
   if (known && known->size != stored->size) return false;
-  hold(client, digest, stored->size, labels);
+  hold(client, digest, stored->size, nullptr);
   return true;
 }
 

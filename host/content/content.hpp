@@ -35,8 +35,7 @@ struct Client {
   std::string list_name() const { return is_operator ? std::string() : name; }
 };
 
-// The operator's name in the catalog; no socket can have it.
-inline constexpr char kOperator[] = "operator";
+using catalog::kOperator;
 
 // The state of an ingest.
 struct IngestStatus {
@@ -85,7 +84,8 @@ class Content {
   void list(const Client& client, const Filter& filter, const std::function<void(std::span<const Blob>)>& page);
 
   // Drops the client's claim (the operator's pin); the bytes go when nothing else holds them. No error when there is
-  // no such blob, and none when the backend can't remove the bytes: that would end containerd's garbage collection.
+  // no such blob, and none when the backend can't remove the bytes or the catalog can't drop the claim: that would end
+  // containerd's garbage collection. The operator is told when his pin can't be dropped.
   void remove(const Call& call, const Client& client, const Digest& digest);
 
   // Opens a blob for reading. kNotFound; kDataLoss as info().
@@ -128,7 +128,9 @@ class Content {
   // Makes the client hold the blob of `size` bytes. The caller holds the digest's lock and has seen the bytes.
   void hold(const Client& client, const Digest& digest, uint64_t size, const Labels* labels);
   // Whether the bytes are there, all of them; then the client holds the blob. The caller holds the digest's lock.
-  bool hold_existing(const Call& call, const Client& client, const Digest& digest, const Labels* labels);
+  bool hold_existing(const Call& call, const Client& client, const Digest& digest);
+  // Whether this client's claim is all that keeps the blob. The caller holds the digest's lock.
+  bool held_only_by(const Client& client, const Digest& digest) const noexcept;
   // Takes the blob out of service when it has not `size` bytes, so that a commit can put the right ones in its place.
   // The caller holds the digest's lock.
   void quarantine_if_cut(const Call& call, const Digest& digest, uint64_t size);
@@ -136,9 +138,20 @@ class Content {
   std::vector<catalog::Ingest> find_refs(const Client& client, const std::string& ref) const;
   std::vector<IngestStatus> statuses(const Call& call, const std::vector<catalog::Ingest>& rows);
   void remove_bytes(const Call& call, const Digest& digest) noexcept;
-  // Drops an ingest's bytes and row.
+  // Drops an ingest's bytes and row. The caller holds its ref.
   void discard(const Call& call, const std::string& key);
+  // Drops an ingest's row, as well as it can.
+  void forget_ingest(const std::string& key) noexcept;
+  // Drops the ingest of that ref. False when its writer was just closing: to be tried again.
+  bool abort_ref(const Call& call, const RefKey& key);
   void release_ref(const RefKey& key, const OpenIngest* open) noexcept;
+  // Frees a ref at the end of a scope.
+  struct RefRelease {
+    Content& content;
+    const RefKey& key;
+    const OpenIngest* open;
+    ~RefRelease() { content.release_ref(key, open); }
+  };
 
   Store& backend_;
   catalog::Catalog& catalog_;

@@ -46,12 +46,15 @@ void count_missing(const catalog::Catalog& catalog, const std::unordered_map<Dig
   }
 }
 
-void settle_pending_pins(catalog::Catalog& catalog, const std::unordered_map<Digest, uint64_t>& stored) {
+// Adds those that became pins to `known`.
+void settle_pending_pins(catalog::Catalog& catalog, const std::unordered_map<Digest, uint64_t>& stored,
+                         std::unordered_set<Digest>& known) {
   for (const Digest& digest : catalog.pending_pins()) {
     if (stored.contains(digest)) {
       catalog.finish_pin(digest);
+      known.insert(digest);
     } else {
-      catalog.unpin(digest);
+      catalog.cancel_pin(digest);
     }
   }
 }
@@ -59,29 +62,33 @@ void settle_pending_pins(catalog::Catalog& catalog, const std::unordered_map<Dig
 uint64_t settle_ingests(const Call& call, Store& backend, catalog::Catalog& catalog) {
   std::unordered_set<std::string> rows;
   for (const catalog::Ingest& ingest : catalog.ingests({})) rows.insert(ingest.key);
-  std::vector<std::string> strangers;
+  std::unordered_set<std::string> stored;
+  std::unordered_set<std::string> strangers;
   Cursor cursor = backend.list_ingests(call);
   for (std::vector<Entry> entries = cursor.next(call); !entries.empty(); entries = cursor.next(call)) {
     for (Entry& entry : entries) {
-      if (rows.erase(entry.name) == 0) strangers.push_back(std::move(entry.name));
+      (rows.contains(entry.name) ? stored : strangers).insert(std::move(entry.name));
     }
   }
   for (const std::string& key : strangers) backend.discard_ingest(call, key);
-  for (const std::string& key : rows) catalog.drop_ingest(key);
-  return strangers.size() + rows.size();
+  uint64_t dropped = strangers.size();
+  for (const std::string& key : rows) {
+    if (stored.contains(key)) continue;
+    catalog.drop_ingest(key);
+    ++dropped;
+  }
+  return dropped;
 }
 
-void check_store_id(const std::string& id, catalog::Catalog& catalog, const RecoveryOptions& options,
+void check_store_id(const std::string& id, const std::string& remembered, uint64_t held, const RecoveryOptions& options,
                     const RecoveryReport& report) {
-  const std::string remembered = catalog.store_id();
-  if (remembered == id) return;
-  if (!remembered.empty() && report.missing > 0 && !options.allow_missing) {
+  if (id.empty()) throw Error(Code::kInternal, fmt::format("backend {}: its store has no id", options.backend));
+  if (remembered != id && !remembered.empty() && report.missing > 0 && !options.allow_missing) {
     throw Error(Code::kFailedPrecondition,
                 fmt::format("backend {}: this is another store ({}) than the catalog describes ({}); it lacks {} of the "
                             "{} blobs in use; give the old one back, or start with --allow-missing to do without them",
-                            options.backend, id, remembered, report.missing, report.missing + report.blobs));
+                            options.backend, id, remembered, report.missing, held));
   }
-  catalog.set_store_id(id);
 }
 
 }  // namespace
@@ -92,15 +99,17 @@ RecoveryReport recover(const Call& call, Store& backend, catalog::Catalog& catal
   const std::unordered_map<Digest, uint64_t> stored = stored_blobs(call, backend, log);
   report.blobs = stored.size();
   for (const auto& [digest, size] : stored) report.bytes += size;
-  const bool fresh = catalog.store_id().empty();
+  const StoreInfo info = backend.info(call);
+  const std::string remembered = catalog.store_id();
 
-  settle_pending_pins(catalog, stored);
   std::unordered_set<Digest> known;
   count_missing(catalog, stored, known, report);
-  check_store_id(backend.info(call).id, catalog, options, report);
+  check_store_id(info.id, remembered, known.size(), options, report);
 
-  const bool pin = fresh && !options.adopt_for_containerd;
+  const bool pin = remembered.empty() && !options.adopt_for_containerd;
+  // In one transaction with the store's id: a catalog that has an id has taken in everything.
   catalog.in_transaction([&] {
+    settle_pending_pins(catalog, stored, known);
     for (const auto& [digest, size] : stored) {
       if (known.contains(digest)) continue;
       ++report.adopted;
@@ -109,8 +118,9 @@ RecoveryReport recover(const Call& call, Store& backend, catalog::Catalog& catal
         if (!pin) catalog.claim(client, digest, size, now_ns, nullptr);
       }
     }
+    if (remembered != info.id) catalog.set_store_id(info.id);
   });
-  if (!backend.info(call).read_only) report.dropped_ingests = settle_ingests(call, backend, catalog);
+  if (!info.read_only) report.dropped_ingests = settle_ingests(call, backend, catalog);
   return report;
 }
 

@@ -35,7 +35,8 @@ struct RecoveryReport {
 // - Pending pins are finished where the bytes are there, dropped where not. Ingests without a row, and rows without an
 //   ingest, are dropped.
 // - Another store than the catalog remembers is refused with kFailedPrecondition that says how many blobs it lacks,
-//   unless `allow_missing`.
+//   unless `allow_missing`; then nothing is changed.
+// A crash in the middle leaves a catalog with which the next start does the same again.
 RecoveryReport recover(const Call& call, Store& backend, catalog::Catalog& catalog, int64_t now_ns,
                        const RecoveryOptions& options, const log::Log& log);
 

@@ -9,21 +9,18 @@ void WriteSession::open(const Call& call, const WriteMessage& message) {
   if (message.ref.empty()) throw Error(Code::kInvalidArgument, "first message must have a reference");
   const uint64_t total = message.total > 0 ? static_cast<uint64_t>(message.total) : 0;
   writer_.emplace(content_.open_writer(call, client_, message.ref, total, message.expected));
-  const IngestStatus status = writer_->status();
-  total_ = status.total;
+  total_ = total;
   expected_ = message.expected;
 }
 
 void WriteSession::expect(const Call& call, const WriteMessage& message) {
   if (message.total > 0) total_ = static_cast<uint64_t>(message.total);
-  if (message.expected.empty() || message.expected == expected_) return;
-  const Digest digest = Digest::parse(message.expected);
+  if (message.expected.empty()) return;
   expected_ = message.expected;
-  // At a COMMIT the writer finds this out by itself, without asking the backend twice.
-  if (message.action == WriteAction::kCommit || !content_.claim_if_stored(call, client_, digest)) return;
-  const std::string ref = writer_->status().ref;
+  // Asked anew at each message, as another stream may have been faster; whatever else is wrong with the message.
+  if (!content_.claim_if_stored(call, client_, Digest::parse(expected_))) return;
+  content_.abort(call, client_, writer_->status().ref);
   writer_.reset();
-  content_.abort(call, client_, ref);
   throw Error(Code::kAlreadyExists, fmt::format("blob with expected digest {} exists", message.expected));
 }
 

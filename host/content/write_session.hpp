@@ -43,7 +43,8 @@ class WriteSession {
   // Answers as containerd's content server does:
   // - kInvalidArgument: no ref in the first message, a malformed digest, an unknown action;
   // - kUnavailable: another stream has the ref;
-  // - kAlreadyExists: a message names an expected digest that is stored: the ingest is gone;
+  // - kAlreadyExists: a message names an expected digest that is stored; the client has a claim on it now. The ingest
+  //   is gone, except that the first message leaves one that was there before;
   // - kOutOfRange: data for an offset that is not the current one (0 starts anew);
   // - kFailedPrecondition: COMMIT with the wrong size or digest.
   WriteReply on_message(const Call& call, const WriteMessage& message);

@@ -21,7 +21,7 @@ std::string new_key() {
   return key;
 }
 
-// Hashes the bytes held from the start; returns how many there are.
+// Hashes the bytes held from the start; returns how many could be read.
 uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) {
   std::vector<uint8_t> buffer;
   uint64_t offset = 0;
@@ -52,17 +52,20 @@ Writer Content::open_writer(const Call& call, const Client& client, const std::s
     if (!refs_.emplace(key, open).second)
       throw Error(Code::kUnavailable, fmt::format("ref {} locked: it is being written already", printable(ref)));
   }
+  std::optional<catalog::Ingest> row;
+  bool fresh = false;
   try {
     if (digest && claim_if_stored(call, client, *digest))
       throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", expected));
-    auto row = catalog_.find_ingest(client.name, ref);
+    row = catalog_.find_ingest(client.name, ref);
     if (row && total > 0 && row->total > 0 && row->total != total) {
       log().info("an ingest starts anew: its announced size has changed",
                  {{"ref", printable(ref)}, {"total", std::to_string(total)}, {"before", std::to_string(row->total)}});
       discard(call, row->key);
       row.reset();
     }
-    if (!row) row = catalog::Ingest{new_key(), client.name, ref, {}, 0, now(), now()};
+    fresh = !row;
+    if (fresh) row = catalog::Ingest{new_key(), client.name, ref, {}, 0, now(), now()};
     if (total > 0) row->total = total;
     if (digest) row->expected = expected;
     catalog_.put_ingest(*row);
@@ -70,8 +73,13 @@ Writer Content::open_writer(const Call& call, const Client& client, const std::s
     open->updated_ns = row->updated_ns;
     open->hasher = oci::Hasher(digest ? digest->algorithm() : oci::Algorithm::kSha256);
     open->bytes = backend_.open_ingest(call, row->key, true, row->total);
-    open->offset = hash_again(call, *open->bytes, open->hasher);
+    const uint64_t held = open->bytes->size();
+    open->offset = held;
+    const uint64_t readable = hash_again(call, *open->bytes, open->hasher);
+    if (readable < held) open->bytes->truncate(call, readable);  // the end is lost: the client sends it again
+    open->offset = readable;
   } catch (...) {
+    if (fresh && row && !open->bytes) forget_ingest(row->key);  // a row without bytes is no ingest
     open->bytes.reset();
     release_ref(key, open.get());
     throw;
@@ -126,7 +134,8 @@ Digest Writer::content_digest(const Call& call, oci::Algorithm algorithm) const 
   if (algorithm == open_->hasher.algorithm()) return open_->hasher.digest();
   // The digest that is wanted was not announced with the first message and is of another kind.
   oci::Hasher hasher(algorithm);
-  hash_again(call, *open_->bytes, hasher);
+  if (hash_again(call, *open_->bytes, hasher) != open_->offset)
+    throw Error(Code::kDataLoss, fmt::format("ingest ref \"{}\": bytes are missing", printable(open_->row.ref)));
   return hasher.digest();
 }
 
@@ -153,13 +162,18 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
     ingest.commit(call, size, digest.to_string(), actual.to_string());
   } catch (const Error& e) {
     if (e.code() != Code::kAlreadyExists) {
-      if (pin_begun) content_->catalog_.unpin(digest);
+      if (pin_begun) content_->catalog_.cancel_pin(digest);
       throw;
     }
     open_->bytes.reset();
     content_->catalog_.drop_ingest(open_->row.key);
     if (pin_begun) content_->catalog_.finish_pin(digest);
-    content_->hold_existing(call, client_, digest, nullptr);
+    // What is stored has the size of these bytes, whatever the catalog remembers: anything else is in quarantine.
+    if (digest == actual) {
+      content_->hold(client_, digest, size, nullptr);
+    } else {
+      content_->hold_existing(call, client_, digest);
+    }
     throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", digest.to_string()));
   }
   open_->bytes.reset();

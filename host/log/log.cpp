@@ -30,7 +30,8 @@ Level parse_level(std::string_view text) {
   for (const Level level : {Level::kDebug, Level::kInfo, Level::kWarn, Level::kError}) {
     if (text == to_string(level)) return level;
   }
-  throw Error(Code::kInvalidArgument, "the log level is one of debug, info, warn, error, not \"" + std::string(text) + '"');
+  throw Error(Code::kInvalidArgument,
+              "the log level is one of debug, info, warn, error, not \"" + std::string(text) + '"');
 }
 
 Format parse_format(std::string_view text) {
@@ -52,13 +53,15 @@ Log Log::none() {
   return log;
 }
 
-bool Log::enabled(Level level) const noexcept { return logger_ && logger_->should_log(to_spdlog(level)); }
+bool Log::enabled(Level level) const noexcept {
+  return logger_ && logger_->should_log(to_spdlog(level));
+}
 
 void Log::write(Level level, std::string_view message, Fields fields) const {
   if (!enabled(level)) return;
   const auto now = std::chrono::system_clock::now();
-  const std::string line = format_ == Format::kJson ? render_json(now, level, message, fields)
-                                                    : render_text(now, level, message, fields);
+  const std::string line =
+      format_ == Format::kJson ? render_json(now, level, message, fields) : render_text(now, level, message, fields);
   logger_->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -39,8 +39,7 @@ Character decode(std::string_view text) noexcept {
 // Characters that end a line, move the cursor or turn the text's direction.
 bool is_hidden(char32_t code) noexcept {
   return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x200B && code <= 0x200F) ||
-         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF ||
-         code >= 0xE0000;
+         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF || code >= 0xE0000;
 }
 
 void append_quoted(std::string& line, std::string_view value) {
@@ -83,8 +82,8 @@ std::string key_of(std::string_view name) {
   // A field must not pass for one of the three that every line has.
   if (name == "time" || name == "level" || name == "msg") key = "fields.";
   for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                       c == '.' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
     key += plain ? c : '_';
   }
   return key.empty() ? "_" : key;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
@@ -57,17 +58,24 @@ void set_access(const Endpoint& endpoint) {
 }
 
 void make_parent(const std::string& path) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  if (parent.empty()) return;  // the working directory
   std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  std::filesystem::create_directories(parent, error);
   if (error) throw failure(Code::kInvalidArgument, path, fmt::format("its directory can't be made: {}", error.message()));
 }
 
 }  // namespace
 
+Server::Server(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+
 std::unique_ptr<Server> Server::start(const Endpoint& endpoint, const std::vector<grpc::Service*>& services) {
   make_parent(endpoint.path);
   std::unique_ptr<Server> server(new Server(endpoint.path, lock_beside(endpoint.path)));
   remove_stale(endpoint.path);
+
+  // Whoever gives gRPC's last reference back waits for its background poller, up to ten seconds: one is kept for good.
+  [[maybe_unused]] static const bool kept = (grpc_init(), true);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;

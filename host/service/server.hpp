@@ -40,7 +40,7 @@ class Server {
   void stop(std::chrono::system_clock::time_point deadline);
 
  private:
-  Server(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+  Server(std::string path, int lock_fd);
 
   const std::string path_;
   const int lock_fd_;

@@ -17,7 +17,9 @@ using Json = nlohmann::json;
 
 constexpr std::array<std::string_view, 4> kKeys = {"path", "quota", "full_at", "fsync"};
 
-[[noreturn]] void reject(const std::string& message) { throw Error(Code::kInvalidArgument, message); }
+[[noreturn]] void reject(const std::string& message) {
+  throw Error(Code::kInvalidArgument, message);
+}
 
 // Levenshtein distance.
 size_t distance(std::string_view a, std::string_view b) {
@@ -35,14 +37,14 @@ size_t distance(std::string_view a, std::string_view b) {
 }
 
 std::string_view nearest(std::string_view key) {
-  return *std::min_element(kKeys.begin(), kKeys.end(), [&](std::string_view a, std::string_view b) {
-    return distance(key, a) < distance(key, b);
-  });
+  return *std::min_element(kKeys.begin(), kKeys.end(),
+                           [&](std::string_view a, std::string_view b) { return distance(key, a) < distance(key, b); });
 }
 
 uint64_t read_quota(const Json& value) {
   if (value.is_number_unsigned()) return value.get<uint64_t>();
-  if (!value.is_string()) reject("key \"quota\": a number of bytes or a text such as \"10GiB\" is needed, not " + value.dump());
+  if (!value.is_string())
+    reject("key \"quota\": a number of bytes or a text such as \"10GiB\" is needed, not " + value.dump());
   return parse_size(value.get_ref<const std::string&>());
 }
 
@@ -50,12 +52,11 @@ uint64_t read_quota(const Json& value) {
 
 uint64_t parse_size(std::string_view text) {
   static constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1},          {"B", 1},          {"kB", 1e3},        {"KB", 1e3},         {"MB", 1e6},  {"GB", 1e9}, {"TB", 1e12},
-      {"KiB", 0x1p10},  {"MiB", 0x1p20},   {"GiB", 0x1p30},    {"TiB", 0x1p40},     {"K", 0x1p10}, {"M", 0x1p20},
-      {"G", 0x1p30},    {"T", 0x1p40}};
+      {"", 1},         {"B", 1},      {"kB", 1e3},     {"KB", 1e3},     {"MB", 1e6},
+      {"GB", 1e9},     {"TB", 1e12},  {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
+      {"TiB", 0x1p40}, {"K", 0x1p10}, {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40}};
   double number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
   while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
   for (const auto& [name, factor] : kUnits) {

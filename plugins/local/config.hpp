@@ -8,13 +8,14 @@
 namespace ipcs::local {
 
 struct Config {
-  std::string path;      // directory of the store
-  uint64_t quota = 0;    // bytes of blobs and ingests together; 0: none
-  double full_at = 0.95; // the part of the file system or of the quota from which on new ingests are refused
-  bool fsync = true;     // false: a commit survives a kill, not a power loss
+  std::string path;       // directory of the store
+  uint64_t quota = 0;     // bytes of blobs and ingests together; 0: none
+  double full_at = 0.95;  // the part of the file system or of the quota from which on new ingests are refused
+  bool fsync = true;      // false: a commit survives a kill, not a power loss
 };
 
-// Throws Error kInvalidArgument naming the key: unknown (with the nearest known one), missing, of a wrong type or value.
+// Throws Error kInvalidArgument naming the key: unknown (with the nearest known one), missing, of a wrong type or
+// value.
 Config parse_config(std::string_view json);
 
 // Bytes written as a number with a unit: "10GiB", "1.5 TB", "4096". Throws Error kInvalidArgument naming `text`.

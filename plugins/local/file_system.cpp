@@ -72,7 +72,9 @@ class Descriptor {
   int fd_;
 };
 
-int64_t nanoseconds(const struct statx_timestamp& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+int64_t nanoseconds(const struct statx_timestamp& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
 
 // False with errno set when it can't be told.
 bool read_info(int fd, const char* name, int flags, FileInfo& out) {
@@ -101,9 +103,8 @@ class PosixFile final : public File {
   size_t read_at(uint64_t offset, std::span<uint8_t> out) override {
     size_t done = 0;
     while (done < out.size()) {
-      const ssize_t n = retried([&] {
-        return ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-      });
+      const ssize_t n = retried(
+          [&] { return ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done)); });
       if (n < 0) fail(errno, path_, "read");
       if (n == 0) break;
       done += static_cast<size_t>(n);
@@ -157,7 +158,8 @@ class PosixFileSystem final : public FileSystem {
     if (mode == OpenMode::kCreate) flags |= O_CREAT | O_EXCL;
     Descriptor fd(retried([&] { return ::openat(root_.get(), path.c_str(), flags, 0644); }));
     if (fd.get() < 0) {
-      if (mode != OpenMode::kCreate && (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO)) return nullptr;
+      if (mode != OpenMode::kCreate && (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO))
+        return nullptr;
       fail(errno, full(path), mode == OpenMode::kCreate ? "create" : "open");
     }
     auto file = std::make_unique<PosixFile>(std::move(fd), full(path));
@@ -196,7 +198,8 @@ class PosixFileSystem final : public FileSystem {
   }
 
   void make_directory(const std::string& path) override {
-    if (::mkdirat(root_.get(), path.c_str(), 0755) < 0 && errno != EEXIST) fail(errno, full(path), "make the directory");
+    if (::mkdirat(root_.get(), path.c_str(), 0755) < 0 && errno != EEXIST)
+      fail(errno, full(path), "make the directory");
   }
 
   bool rename_no_replace(const std::string& from, const std::string& to) override {

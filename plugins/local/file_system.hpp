@@ -76,7 +76,8 @@ class FileSystem {
 };
 
 // The real one, on the directory `path`, which is made with its parents when `create`. `lock`: refuses with
-// kFailedPrecondition while another process or store has it locked. Throws kFailedPrecondition when there is no such directory.
+// kFailedPrecondition while another process or store has it locked. Throws kFailedPrecondition when there is no such
+// directory.
 std::unique_ptr<FileSystem> open_file_system(const std::string& path, bool create, bool lock);
 
 }  // namespace ipcs::local

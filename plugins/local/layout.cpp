@@ -28,7 +28,9 @@ DigestParts split_digest(std::string_view digest) {
   throw Error(Code::kInvalidArgument, "\"" + std::string(digest) + "\" is no digest");
 }
 
-std::string blob_directory(std::string_view algorithm) { return std::string(kBlobs) + "/" + std::string(algorithm); }
+std::string blob_directory(std::string_view algorithm) {
+  return std::string(kBlobs) + "/" + std::string(algorithm);
+}
 
 std::string blob_path(const DigestParts& digest) {
   return blob_directory(digest.algorithm) + "/" + std::string(digest.hex);

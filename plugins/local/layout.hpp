@@ -7,10 +7,10 @@
 
 namespace ipcs::local {
 
-inline constexpr const char* kBlobs = "blobs";               // blobs/<algorithm>/<hex>
-inline constexpr const char* kQuarantine = "quarantine";     // quarantine/<algorithm>/<hex>.<n>
-inline constexpr const char* kIngests = "ipcs-ingest";       // ipcs-ingest/<key>; containerd's own are in ingest/
-inline constexpr const char* kStoreId = "ipcs-store-id";     // one line of 32 hex digits
+inline constexpr const char* kBlobs = "blobs";            // blobs/<algorithm>/<hex>
+inline constexpr const char* kQuarantine = "quarantine";  // quarantine/<algorithm>/<hex>.<n>
+inline constexpr const char* kIngests = "ipcs-ingest";    // ipcs-ingest/<key>; containerd's own are in ingest/
+inline constexpr const char* kStoreId = "ipcs-store-id";  // one line of 32 hex digits
 
 struct Algorithm {
   const char* name;

@@ -58,8 +58,8 @@ void LocalIngest::cut_to_size() noexcept {
 void LocalIngest::truncate(const plugin::Call&, uint64_t size) {
   require_open();
   if (size > size_)
-    throw Error(Code::kOutOfRange, "ingest " + key_ + ": cannot keep " + std::to_string(size) + " bytes of " +
-                                       std::to_string(size_));
+    throw Error(Code::kOutOfRange,
+                "ingest " + key_ + ": cannot keep " + std::to_string(size) + " bytes of " + std::to_string(size_));
   file_->truncate(size);
   store_.release(size_ - size);
   size_ = size;
@@ -71,11 +71,11 @@ void LocalIngest::commit(const plugin::Call& call, uint64_t size, std::string_vi
   require_open();
   call.check();
   if (size != size_)
-    throw Error(Code::kFailedPrecondition, "ingest " + key_ + ": holds " + std::to_string(size_) + " bytes, not " +
-                                               std::to_string(size));
+    throw Error(Code::kFailedPrecondition,
+                "ingest " + key_ + ": holds " + std::to_string(size_) + " bytes, not " + std::to_string(size));
   if (digest != content_digest)
-    throw Error(Code::kFailedPrecondition, "ingest " + key_ + ": its bytes are " + std::string(content_digest) +
-                                               ", not " + std::string(digest));
+    throw Error(Code::kFailedPrecondition,
+                "ingest " + key_ + ": its bytes are " + std::string(content_digest) + ", not " + std::string(digest));
   const DigestParts parts = split_digest(digest);
   if (file_->info().size != size_) file_->truncate(size_);
   bool published = false;

@@ -87,7 +87,8 @@ void LocalStore::load_id(std::string_view fresh_id) {
   const size_t size = file ? file->read_at(0, text) : 0;
   id_.assign(text.begin(), text.begin() + static_cast<ptrdiff_t>(size));
   while (!id_.empty() && id_.back() == '\n') id_.pop_back();
-  const bool sound = std::all_of(id_.begin(), id_.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; });
+  const bool sound =
+      std::all_of(id_.begin(), id_.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; });
   if (id_.empty() || id_.size() > 63 || !sound)
     throw Error(Code::kFailedPrecondition, file_system_->location() + "/" + kStoreId + ": holds no store id");
 }
@@ -201,7 +202,8 @@ std::unique_ptr<plugin::Ingest> LocalStore::open_ingest(const plugin::Call&, std
   if (file) {
     const FileInfo info = file->info();
     if (info.links == 1) return std::make_unique<LocalIngest>(*this, std::string(key), std::move(file), info.size);
-    // Where a rename is a link and an unlink, a crash between the two leaves a blob's second name: not to be written to.
+    // Where a rename is a link and an unlink, a crash between the two leaves a blob's second name: not to be written
+    // to.
     file.reset();
     drop_ingest(key, info.size);
   }

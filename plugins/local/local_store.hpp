@@ -75,10 +75,11 @@ class LocalStore final : public plugin::ContentStore {
   std::string id_;
   std::atomic<uint64_t> used_{0};  // bytes of blobs and ingests
 
-  // Paths of blobs that are being published: named perhaps, but not yet durable.
+  // Paths of blobs that are being published: named perhaps, but not yet durable. True: stranded there by a disk that
+  // neither synced the name nor took it back.
   std::mutex publishing_mutex_;
   std::condition_variable published_;
-  std::set<std::string, std::less<>> publishing_;
+  std::map<std::string, bool> publishing_;
   std::atomic<size_t> publishing_count_{0};  // of publishing_, so that readers need no lock while there are none
 
   std::mutex directories_mutex_;

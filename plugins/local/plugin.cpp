@@ -34,7 +34,8 @@ struct Local {
   static std::unique_ptr<plugin::ContentStore> open(const plugin::Host& host, const plugin::Call& call,
                                                     std::string_view config_json, bool read_only) {
     const Config config = parse_config(config_json);
-    if (!config.fsync) host.log(IPCS_LOG_WARN, config.path + ": fsync is off, blobs do not survive a power loss", &call);
+    if (!config.fsync)
+      host.log(IPCS_LOG_WARN, config.path + ": fsync is off, blobs do not survive a power loss", &call);
     return std::make_unique<LocalStore>(open_file_system(config.path, !read_only, !read_only), config, read_only,
                                         random_id(), call);
   }

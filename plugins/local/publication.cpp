@@ -9,24 +9,28 @@ class LocalStore::Publication {
  public:
   // The caller holds publishing_mutex_, and `path` is not in publishing_.
   Publication(LocalStore& store, std::string path) : store_(store), path_(std::move(path)) {
-    store_.publishing_.insert(path_);
+    store_.publishing_.emplace(path_, false);
     ++store_.publishing_count_;
   }
   Publication(const Publication&) = delete;
   Publication& operator=(const Publication&) = delete;
   ~Publication() {
-    if (stays_hidden_) return;
     const std::lock_guard lock(store_.publishing_mutex_);
-    store_.publishing_.erase(path_);
-    --store_.publishing_count_;
+    if (stranded_) {
+      store_.publishing_.find(path_)->second = true;
+    } else {
+      store_.publishing_.erase(path_);
+      --store_.publishing_count_;
+    }
     store_.published_.notify_all();
   }
-  void stay_hidden() noexcept { stays_hidden_ = true; }
+  // The path stays hidden until the store is opened again.
+  void strand() noexcept { stranded_ = true; }
 
  private:
   LocalStore& store_;
   const std::string path_;
-  bool stays_hidden_ = false;
+  bool stranded_ = false;
 };
 
 // Asked after the file has been found: a publication that ended in between has made the name durable.
@@ -57,9 +61,13 @@ bool LocalStore::publish(std::string_view key, File& file, const DigestParts& di
   ensure_directory(kBlobs, directory);
 
   std::unique_lock lock(publishing_mutex_);
-  published_.wait(lock, [&] { return !publishing_.contains(path); });
+  const auto other = [&] { return publishing_.find(path); };
+  published_.wait(lock, [&] { return other() == publishing_.end() || other()->second; });
+  if (other() != publishing_.end())
+    throw Error(Code::kDataLoss, file_system_->location() + "/" + path + ": an earlier commit failed half way");
   if (const auto found = file_system_->stat(path)) {
-    if (!found->regular) throw Error(Code::kFailedPrecondition, file_system_->location() + "/" + path + ": is no regular file");
+    if (!found->regular)
+      throw Error(Code::kFailedPrecondition, file_system_->location() + "/" + path + ": is no regular file");
     if (found->size == size) return false;
     // The new bytes are proved by their digest, so a blob of another size is damaged.
     move_to_quarantine(digest, found->size);
@@ -75,7 +83,7 @@ bool LocalStore::publish(std::string_view key, File& file, const DigestParts& di
   try {
     sync_directory(directory);
   } catch (...) {
-    if (!take_back(path, from)) publication.stay_hidden();
+    if (!take_back(path, from)) publication.strand();
     throw;
   }
   return true;

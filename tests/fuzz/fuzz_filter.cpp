@@ -1,4 +1,4 @@
-// Fuzzes parsing and matching of filters: one filter a line that ends in the byte 0x1f.
+// Fuzzes parsing and matching of filters; the input is a list of them, separated by the byte 0x1f.
 #include <algorithm>
 #include <cstdlib>
 #include <optional>

@@ -84,8 +84,10 @@ class Containerd:
     def ctr_in_background(self, *arguments, namespace="default"):
         return command_in_background(self._arguments(arguments, namespace), self.environment)
 
-    def pull_arguments(self, reference):
-        return ["images", "pull", "--plain-http", "--snapshotter", self.snapshotter, reference]
+    def pull_arguments(self, reference, client_side=False):
+        """`client_side`: ctr itself fetches, as it always does in 1.x; in 2.x containerd does unless told otherwise."""
+        local = ["--local"] if client_side and not self.version.startswith("1.") else []
+        return ["images", "pull", "--plain-http", "--snapshotter", self.snapshotter, *local, reference]
 
     def pull(self, reference, namespace="default", **options):
         """Fetches and unpacks."""

@@ -26,6 +26,7 @@ class Ipcsd:
             config.write_text(
                 f'version = 1\nroot = "{self.root}"\nbackend = "local"\n\n'
                 + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
+                + f'[control]\naddress = "{self.control}"\n\n'
                 + f'[plugins.local]\npath = "{self.store}"\n')
             self._arguments = ["--config", config]
         else:
@@ -34,7 +35,7 @@ class Ipcsd:
 
     def start(self):
         self.process = Process("ipcsd", [self._program, *self._arguments], self.directory / "log")
-        for path in self.sockets.values() if self.sockets else [self.socket]:
+        for path in (*(self.sockets.values() or [self.socket]), self.control):
             wait_for(f"ipcsd on {path}", lambda p=path: _accepts(p), alive=self.process)
 
     def ctl(self, *arguments, check=True, stdin=None, seconds=120.0):

@@ -57,7 +57,7 @@ class Lab:
     def _print_logs(self):
         for log in sorted(self.directory.glob("*/log")):
             print(f"--- {log.parent.name} ---")
-            print("\n".join(log.read_text(errors="replace").splitlines()[-60:]))
+            print("\n".join(log.read_text(errors="replace").splitlines()[-30:]))
 
     def _take_down(self):
         """Returns what went wrong."""

@@ -77,6 +77,7 @@ class SlowRoad:
 
     def __init__(self, registry, rate):
         self.rate = rate
+        self._one_at_a_time = threading.Lock()
         self._target = ("127.0.0.1", registry.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host = "127.0.0.1:%d" % self._listener.getsockname()[1]
@@ -100,7 +101,8 @@ class SlowRoad:
             while data := source.recv(16384):
                 target.sendall(data)
                 if slow and self.rate:
-                    time.sleep(len(data) / self.rate)
+                    with self._one_at_a_time:
+                        time.sleep(len(data) / (self.rate or float("inf")))
         except OSError:
             pass
         for end in (source, target):

@@ -72,9 +72,9 @@ TEST_CASE("text values of any bytes are quoted and escaped") {
   CHECK(value(std::string("\0\x1b[31m\x7f", 7)) == "\"\\u0000\\u001b[31m\\u007f\"");
   CHECK(value("größe 漢 😀") == "\"größe 漢 😀\"");
   CHECK(value("\xff\xc0\x80") == "\"\\xff\\xc0\\x80\"");
-  CHECK(value("\xed\xa0\x80") == "\"\\xed\\xa0\\x80\"");  // a surrogate
+  CHECK(value("\xed\xa0\x80") == "\"\\xed\\xa0\\x80\"");           // a surrogate
   CHECK(value("\xf4\x90\x80\x80") == "\"\\xf4\\x90\\x80\\x80\"");  // beyond Unicode
-  CHECK(value("\xe6\xbc") == "\"\\xe6\\xbc\"");  // cut short
+  CHECK(value("\xe6\xbc") == "\"\\xe6\\xbc\"");                    // cut short
   CHECK(value("\u202egnp.exe") == "\"\\u202egnp.exe\"");
   CHECK(value("\u0085\u2028") == "\"\\u0085\\u2028\"");
   CHECK(value("\U000e0041") == "\"\\U000e0041\"");
@@ -100,11 +100,16 @@ TEST_CASE("keys are kept plain and can't pass for the line's own") {
 }
 
 TEST_CASE("a JSON line parses and replaces what is not UTF-8") {
-  const auto line = json("ser\"ving\n", {{"ref", "a\xff" "b"}, {"word", "größe"}});
+  const auto line = json("ser\"ving\n", {{"ref",
+                                          "a\xff"
+                                          "b"},
+                                         {"word", "größe"}});
   CHECK(line["time"] == "2026-03-01T12:00:00.000123Z");
   CHECK(line["level"] == "info");
   CHECK(line["msg"] == "ser\"ving\n");
-  CHECK(line["ref"] == "a\xef\xbf\xbd" "b");
+  CHECK(line["ref"] ==
+        "a\xef\xbf\xbd"
+        "b");
   CHECK(line["word"] == "größe");
   const std::string raw = render_json(kTime, Level::kWarn, "größe", {});
   CHECK(std::all_of(raw.begin(), raw.end(), [](char c) { return c >= ' ' && c < 127; }));

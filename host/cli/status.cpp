@@ -1,0 +1,124 @@
+// `ipcsctl status` and `ipcsctl backend status`: the daemon and its store.
+#include <fmt/format.h>
+
+#include "cli/session.hpp"
+#include "cli/text.hpp"
+
+namespace ipcs::cli {
+namespace {
+
+struct NoArgs {};
+
+admin_api::StatusResponse ask(Session& session) {
+  return session.connection.call<admin_api::StatusResponse>(session.connection.admin(), &admin_api::Admin::Stub::Status,
+                                                            admin_api::StatusRequest());
+}
+
+std::string state_of(const admin_api::Backend& backend) {
+  if (backend.read_only()) return "read-only";
+  return backend.full() ? "full: new ingests are refused" : "ok";
+}
+
+Json to_json(const admin_api::Backend& backend) {
+  return {{"name", backend.name()},
+          {"version", backend.version()},
+          {"store_id", backend.store_id()},
+          {"location", backend.location()},
+          {"read_only", backend.read_only()},
+          {"full", backend.full()},
+          {"used_bytes", backend.used_bytes()},
+          {"free_bytes", backend.free_bytes()},
+          {"quota_bytes", backend.quota_bytes()}};
+}
+
+Json to_json(const admin_api::StatusResponse& status) {
+  Json clients = Json::array();
+  for (const admin_api::Client& client : status.clients()) {
+    clients.push_back({{"name", client.name()},
+                       {"address", client.address()},
+                       {"claims", client.claims()},
+                       {"bytes", client.bytes()}});
+  }
+  const admin_api::Recovery& recovery = status.recovery();
+  return {{"version", status.version()},
+          {"started_at", time_text(status.started_ns())},
+          {"uptime_seconds", static_cast<double>(status.uptime_ns()) / 1e9},
+          {"backend", to_json(status.backend())},
+          {"blobs", status.blobs()},
+          {"bytes", status.bytes()},
+          {"pins", status.pins()},
+          {"missing", status.missing()},
+          {"damaged", status.damaged()},
+          {"ingests", status.ingests()},
+          {"clients", std::move(clients)},
+          {"recovery",
+           {{"blobs", recovery.blobs()},
+            {"bytes", recovery.bytes()},
+            {"adopted", recovery.adopted()},
+            {"missing", recovery.missing()},
+            {"damaged", recovery.damaged()},
+            {"dropped_ingests", recovery.dropped_ingests()}}}};
+}
+
+void add_rows(const admin_api::Backend& backend, Table& table) {
+  table.add({"backend:", fmt::format("{} {}", backend.name(), backend.version())});
+  table.add({"store id:", backend.store_id()});
+  table.add({"location:", backend.location()});
+  table.add({"state:", state_of(backend)});
+  std::string space = fmt::format("{} used, {} free", size_text(backend.used_bytes()), size_text(backend.free_bytes()));
+  if (backend.quota_bytes() > 0) space += fmt::format(", quota {}", size_text(backend.quota_bytes()));
+  table.add({"space:", space});
+}
+
+int status(Session& session, const NoArgs&) {
+  const admin_api::StatusResponse status = ask(session);
+  if (session.json()) {
+    session.output.json(to_json(status));
+    return kOk;
+  }
+  Table table({{""}, {""}});
+  table.add({"ipcsd:", fmt::format("{} on {}", status.version(), session.connection.address())});
+  table.add({"up:", fmt::format("{}, since {}", age_text(std::chrono::nanoseconds(status.uptime_ns())),
+                                time_text(status.started_ns() / 1'000'000'000 * 1'000'000'000))});
+  add_rows(status.backend(), table);
+  table.add({"blobs:", fmt::format("{}, {}", status.blobs(), size_text(status.bytes()))});
+  table.add({"pins:", std::to_string(status.pins())});
+  table.add({"missing:", std::to_string(status.missing())});
+  table.add({"damaged:", std::to_string(status.damaged())});
+  table.add({"ingests:", std::to_string(status.ingests())});
+  for (const admin_api::Client& client : status.clients()) {
+    table.add({fmt::format("client {}:", client.name()), fmt::format("{}, {}, on {}", counted(client.claims(), "claim"),
+                                                                     size_text(client.bytes()), client.address())});
+  }
+  const admin_api::Recovery& recovery = status.recovery();
+  table.add({"at start:",
+             fmt::format("{}, {}; {} adopted, {} missing, {} damaged, {} dropped", counted(recovery.blobs(), "blob"),
+                         size_text(recovery.bytes()), recovery.adopted(), recovery.missing(), recovery.damaged(),
+                         counted(recovery.dropped_ingests(), "ingest"))});
+  session.output.table(table);
+  return kOk;
+}
+
+int backend_status(Session& session, const NoArgs&) {
+  const admin_api::Backend backend = ask(session).backend();
+  if (session.json()) {
+    session.output.json(to_json(backend));
+    return kOk;
+  }
+  Table table({{""}, {""}});
+  add_rows(backend, table);
+  session.output.table(table);
+  return kOk;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Choice& choice) {
+  add_verb(app, choice, "status", "show the daemon, its store and its clients", status, std::make_shared<NoArgs>());
+  CLI::App* backend = app.add_subcommand("backend", "the store behind the daemon");
+  backend->require_subcommand(1);
+  add_verb(*backend, choice, "status", "show the store's id, place, state and space", backend_status,
+           std::make_shared<NoArgs>());
+}
+
+}  // namespace ipcs::cli

@@ -1,0 +1,34 @@
+// ipcsd: serves a storage backend to containerd as its content store.
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "config/command_line.hpp"
+#include "daemon/daemon.hpp"
+#include "daemon/signals.hpp"
+#include "ipcs/error.hpp"
+#include "plugin/probe.hpp"
+
+int main(int argc, char** argv) {
+  using ipcs::config::Options;
+  // A process of its own in which a plugin is tried; see host/plugin/probe.hpp.
+  if (argc > 1 && std::string_view(argv[1]) == "plugin-probe") return ipcs::loader::probe_main(argc, argv);
+
+  ipcs::daemon::block_signals();
+  const ipcs::config::Environment environment = ipcs::config::Environment::of_process();
+  ipcs::config::Config config;
+  bool allow_missing = false;
+  try {
+    const Options options = ipcs::config::parse_command_line(argc, argv, environment);
+    if (options.action != Options::Action::kRun) {
+      std::fputs(ipcs::config::run_command(options, environment).c_str(), stdout);
+      return std::fflush(stdout) == 0 ? ipcs::daemon::kExitOk : ipcs::daemon::kExitFailure;
+    }
+    config = ipcs::config::load(options, environment);
+    allow_missing = options.allow_missing;
+  } catch (const ipcs::Error& e) {
+    std::fprintf(stderr, "ipcsd: %s\n", e.what());
+    return ipcs::daemon::kExitUsage;
+  }
+  return ipcs::daemon::run(config, {allow_missing}, ipcs::log::Log(config.log_level, config.log_format));
+}

@@ -1,0 +1,238 @@
+// Translation between ipcs.v1.Admin's messages and host/content.
+#include "service/admin_service.hpp"
+
+#include <chrono>
+
+#include "content/usage.hpp"
+#include "content/verify.hpp"
+#include "service/rpc.hpp"
+
+namespace ipcs::service {
+namespace {
+
+using content::Digest;
+
+constexpr size_t kPinPage = 256;  // pins in one message
+constexpr auto kProgressInterval = std::chrono::milliseconds(100);
+
+std::vector<std::string> names_of(const std::vector<ListeningClient>& clients) {
+  std::vector<std::string> names;
+  for (const ListeningClient& client : clients) names.push_back(client.name);
+  return names;
+}
+
+void set_amount(const content::Amount& amount, v1::Amount* out) {
+  out->set_count(amount.count);
+  out->set_bytes(amount.bytes);
+}
+
+void set_backend(const Call& call, const Store& store, v1::Backend* out) {
+  const StoreInfo info = store.info(call);
+  out->set_name(store.plugin().name);
+  out->set_version(store.plugin().version);
+  out->set_store_id(info.id);
+  out->set_location(info.location);
+  out->set_read_only(info.read_only);
+  out->set_full(info.full);
+  out->set_used_bytes(info.used_bytes);
+  out->set_free_bytes(info.free_bytes);
+  out->set_quota_bytes(info.quota_bytes);
+}
+
+void set_recovery(const content::RecoveryReport& report, v1::Recovery* out) {
+  out->set_blobs(report.blobs);
+  out->set_bytes(report.bytes);
+  out->set_adopted(report.adopted);
+  out->set_missing(report.missing);
+  out->set_damaged(report.damaged);
+  out->set_dropped_ingests(report.dropped_ingests);
+}
+
+v1::Finding::Kind to_api(content::FindingKind kind) {
+  switch (kind) {
+    case content::FindingKind::kDamaged:
+      return v1::Finding::DAMAGED;
+    case content::FindingKind::kMissing:
+      return v1::Finding::MISSING;
+    case content::FindingKind::kUnreadable:
+      return v1::Finding::UNREADABLE;
+  }
+  return v1::Finding::UNKNOWN;
+}
+
+// Sends what a verification tells, at most some times a second, and ends it when the client has gone.
+class VerifyStream {
+ public:
+  VerifyStream(grpc::ServerContext& context, grpc::ServerWriter<v1::VerifyResponse>& stream)
+      : context_(context), stream_(stream) {}
+
+  void progress(const content::VerifyProgress& progress) {
+    if (context_.IsCancelled()) throw Error(Code::kCancelled, "the client has gone");
+    set(progress);
+    const auto now = Call::Clock::now();
+    if (message_.findings_size() == 0 && now - sent_ < kProgressInterval) return;
+    send();
+    sent_ = now;
+  }
+
+  void found(const content::Finding& finding) {
+    v1::Finding* out = message_.add_findings();
+    out->set_kind(to_api(finding.kind));
+    out->set_digest(finding.digest.to_string());
+    out->set_detail(finding.detail);
+  }
+
+  void finish(const content::VerifyProgress& progress) {
+    set(progress);
+    message_.set_finished(true);
+    send();
+  }
+
+ private:
+  void set(const content::VerifyProgress& progress) {
+    message_.set_done_bytes(progress.done_bytes);
+    message_.set_total_bytes(progress.total_bytes);
+    message_.set_done_blobs(progress.done_blobs);
+    message_.set_total_blobs(progress.total_blobs);
+    message_.set_current(progress.current);
+  }
+
+  void send() {
+    if (!stream_.Write(message_)) throw Error(Code::kCancelled, "the client has gone");
+    message_.clear_findings();
+  }
+
+  grpc::ServerContext& context_;
+  grpc::ServerWriter<v1::VerifyResponse>& stream_;
+  v1::VerifyResponse message_;
+  Call::Clock::time_point sent_;
+};
+
+}  // namespace
+
+AdminService::AdminService(content::Content& content, Facts facts, log::Log log)
+    : content_(content),
+      facts_(std::move(facts)),
+      log_(std::move(log)),
+      started_ns_(content.now()),
+      started_(Call::Clock::now()) {}
+
+grpc::Status AdminService::Version(grpc::ServerContext*, const v1::VersionRequest*, v1::VersionResponse* response) {
+  response->set_version(IPCS_VERSION);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::Status(grpc::ServerContext* context, const v1::StatusRequest*,
+                                  v1::StatusResponse* response) {
+  const Rpc rpc(*context, "Status", log_);
+  return rpc.run([&] {
+    response->set_version(IPCS_VERSION);
+    response->set_started_ns(started_ns_);
+    response->set_uptime_ns(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Call::Clock::now() - started_).count());
+    set_backend(rpc.call(), content_.backend(), response->mutable_backend());
+    const content::Usage usage = content::usage(rpc.call(), content_, names_of(facts_.clients));
+    response->set_blobs(usage.total.count);
+    response->set_bytes(usage.total.bytes);
+    response->set_pins(usage.pinned.count);
+    response->set_ingests(usage.ingests.count);
+    const content::Losses losses = content::losses(rpc.call(), content_);
+    response->set_missing(losses.missing);
+    response->set_damaged(losses.damaged);
+    for (const ListeningClient& client : facts_.clients) {
+      v1::Client* out = response->add_clients();
+      const content::Amount& claims = usage.clients.at(client.name);
+      out->set_name(client.name);
+      out->set_address(client.address);
+      out->set_claims(claims.count);
+      out->set_bytes(claims.bytes);
+    }
+    set_recovery(facts_.recovery, response->mutable_recovery());
+  });
+}
+
+grpc::Status AdminService::Pin(grpc::ServerContext* context, const v1::PinRequest* request, v1::PinResponse*) {
+  const Rpc rpc(*context, "Pin", log_);
+  return rpc.run([&] { content_.pin(rpc.call(), Digest::parse(request->digest()), request->note()); });
+}
+
+grpc::Status AdminService::Unpin(grpc::ServerContext* context, const v1::UnpinRequest* request, v1::UnpinResponse*) {
+  const Rpc rpc(*context, "Unpin", log_);
+  return rpc.run([&] { content_.unpin(rpc.call(), Digest::parse(request->digest())); });
+}
+
+grpc::Status AdminService::ListPins(grpc::ServerContext* context, const v1::ListPinsRequest*,
+                                    grpc::ServerWriter<v1::ListPinsResponse>* stream) {
+  const Rpc rpc(*context, "ListPins", log_);
+  return rpc.run([&] {
+    std::string after;
+    for (;;) {
+      const std::vector<catalog::Pin> pins = content_.catalog().pins(after, kPinPage);
+      if (pins.empty()) return;
+      after = pins.back().digest.to_string();
+      v1::ListPinsResponse response;
+      for (const catalog::Pin& pin : pins) {
+        v1::PinnedBlob* out = response.add_pins();
+        out->set_digest(pin.digest.to_string());
+        out->set_size(pin.size);
+        out->set_created_ns(pin.created_ns);
+        out->set_note(pin.note);
+      }
+      if (!stream->Write(response)) throw Error(Code::kCancelled, "the client has gone");
+    }
+  });
+}
+
+grpc::Status AdminService::Verify(grpc::ServerContext* context, const v1::VerifyRequest* request,
+                                  grpc::ServerWriter<v1::VerifyResponse>* stream) {
+  const Rpc rpc(*context, "Verify", log_);
+  return rpc.run([&] {
+    std::vector<Digest> digests;
+    for (const std::string& digest : request->digests()) digests.push_back(Digest::parse(digest));
+    VerifyStream out(*context, *stream);
+    const content::VerifyObserver observer{[&](const content::VerifyProgress& progress) { out.progress(progress); },
+                                           [&](const content::Finding& finding) { out.found(finding); }};
+    out.finish(content::verify(rpc.call(), content_, digests, observer));
+  });
+}
+
+grpc::Status AdminService::Usage(grpc::ServerContext* context, const v1::UsageRequest*, v1::UsageResponse* response) {
+  const Rpc rpc(*context, "Usage", log_);
+  return rpc.run([&] {
+    const content::Usage usage = content::usage(rpc.call(), content_, names_of(facts_.clients));
+    set_amount(usage.total, response->mutable_total());
+    set_amount(usage.pinned, response->mutable_pinned());
+    set_amount(usage.shared, response->mutable_shared());
+    set_amount(usage.ingests, response->mutable_ingests());
+    for (const ListeningClient& client : facts_.clients) {
+      v1::ClientAmount* out = response->add_clients();
+      out->set_name(client.name);
+      set_amount(usage.clients.at(client.name), out->mutable_amount());
+    }
+    const StoreInfo store = content_.backend().info(rpc.call());
+    response->set_free_bytes(store.free_bytes);
+    response->set_quota_bytes(store.quota_bytes);
+  });
+}
+
+grpc::Status AdminService::ListPlugins(grpc::ServerContext* context, const v1::ListPluginsRequest*,
+                                       v1::ListPluginsResponse* response) {
+  const Rpc rpc(*context, "ListPlugins", log_);
+  return rpc.run([&] {
+    for (const PluginDescription& plugin : facts_.plugins) {
+      v1::Plugin* out = response->add_plugins();
+      out->set_name(plugin.name);
+      out->set_version(plugin.version);
+      out->set_description(plugin.description);
+      out->set_build(plugin.build);
+      out->set_abi_major(plugin.abi_major);
+      out->set_abi_minor(plugin.abi_minor);
+      out->set_path(plugin.path);
+      out->set_state(plugin.state);
+      out->set_reason(plugin.reason);
+      out->set_selected(!plugin.path.empty() && plugin.path == facts_.selected_plugin);
+    }
+  });
+}
+
+}  // namespace ipcs::service

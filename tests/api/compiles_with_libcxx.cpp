@@ -1,0 +1,8 @@
+// Every public header compiles with clang 14 and libc++ 14; this file only has to compile there.
+#include "ipcs/conformance.hpp"
+#include "ipcs/plugin.hpp"
+#include "ipcs/store.hpp"
+
+int count_cases() {
+  return static_cast<int>(ipcs::conformance::cases().size());
+}

@@ -1,0 +1,231 @@
+// The verbs behind ipcs.v1.Admin: pins, verification, usage, status, plugins, versions.
+#include <cstdlib>
+
+#include "fixture.hpp"
+
+namespace ipcs::test {
+namespace {
+
+using Catch::Contains;
+using Catch::Matches;
+using Catch::StartsWith;
+
+const std::string kUnknown = "sha256:" + std::string(64, '0');
+
+TEST_CASE("pins are added, listed and removed") {
+  Control control;
+  const oci::Digest digest = control.world.put(control.world.a, "blob");
+  check_out(control.ctl({"pin", "ls"}), "DIGEST  SIZE  AGE  NOTE\n");
+  check_out(control.ctl({"pin", "add", digest.to_string(), "--note", "for the\nrelease"}), "");
+  CHECK(control.world.catalog->pinned(digest));
+  CHECK_THAT(control.ctl({"pin", "ls"}).out,
+             Contains(digest.to_string() + "    4B  ") && Contains("  for the\\x0arelease\n"));
+  check_out(control.ctl({"pin", "ls", "-q"}), digest.to_string() + "\n");
+  const Json json = control.ctl({"pin", "ls", "--format=json"}).json();
+  REQUIRE(json.size() == 1);
+  CHECK(json[0]["digest"] == digest.to_string());
+  CHECK(json[0]["size"] == 4);
+  CHECK(json[0]["note"] == "for the\nrelease");
+
+  check_failed(control.ctl({"pin", "add", kUnknown}), 1, kUnknown + ": not found");
+  check_out(control.ctl({"pin", "rm", digest.to_string()}), "");
+  check_failed(control.ctl({"pin", "rm", digest.to_string()}), 1, digest.to_string() + ": not pinned");
+  CHECK(control.world.memory->has(digest.to_string()));  // a still claims it
+}
+
+TEST_CASE("more pins than one message holds") {
+  Control control;
+  for (int i = 0; i < 600; ++i) control.world.catalog->pin(digest_of(std::to_string(i)), 1, 1, {});
+  CHECK(control.ctl({"pin", "ls", "--format=json"}).json().size() == 600);
+}
+
+TEST_CASE("verify: nothing is wrong") {
+  Control control;
+  control.world.put(control.world.a, "one");
+  control.world.put(control.world.op, "three");
+  const Result result = control.ctl({"verify"});
+  CHECK(result.out == "");
+  CHECK_THAT(result.err, StartsWith("verified 2 blobs, 8B in "));
+  CHECK(result.code == 0);
+  check_out(control.ctl({"verify", "-q"}), "");
+  CHECK(control.ctl({"verify", "--format=json"}).json() ==
+        Json({{"blobs", 2}, {"bytes", 8}, {"findings", Json::array()}}));
+}
+
+TEST_CASE("verify lists what is damaged and missing, quarantines, and writing again heals") {
+  Control control;
+  World& world = control.world;
+  const std::string good = world.put(world.op, "good").to_string();
+  const std::string flipped = world.put(world.op, "flipped").to_string();
+  const std::string lost = world.put(world.a, "lost").to_string();
+  world.memory->put(flipped, bytes_of("flippfd"));
+  world.memory->drop(lost);
+
+  const Result result = control.ctl({"verify", "--format=json"});
+  CHECK(result.code == 1);
+  CHECK_THAT(result.err, Contains("ipcsctl: 1 damaged, 1 missing: `ipcsctl content ingest`"));
+  const Json json = result.json();
+  CHECK(json["blobs"] == 3);
+  std::map<std::string, std::string> found;
+  for (const Json& finding : json["findings"]) found[finding["digest"]] = finding["kind"];
+  CHECK(found == std::map<std::string, std::string>{{flipped, "damaged"}, {lost, "missing"}});
+
+  CHECK(world.memory->quarantined.contains(flipped));
+  check_failed(control.ctl({"content", "get", flipped}), 1, "not found");
+  CHECK_THAT(control.ctl({"verify", flipped}).out, StartsWith("missing     " + flipped + "  "));
+  CHECK(control.ctl({"status", "--format=json"}).json()["missing"] == 2);
+
+  check_out(control.ctl_with("flipped", {"content", "ingest", "again"}), flipped + "\n");
+  check_out(control.ctl({"content", "get", flipped}), "flipped");
+  CHECK(control.ctl({"verify", flipped, good}).code == 0);
+  check_failed(control.ctl({"verify", kUnknown}), 1, kUnknown + ": not found");
+}
+
+TEST_CASE("verify ends when it is interrupted") {
+  Control control;
+  World& world = control.world;
+  for (int i = 0; i < 300; ++i) world.put(world.op, std::to_string(i));
+  std::atomic<int> opened{0};
+  world.memory->on_call = [&](const char* function, const plugin::Call&) {
+    if (std::string_view(function) != "open_blob") return;
+    ++opened;
+    std::this_thread::sleep_for(20ms);
+  };
+  Run run(world.dir, control.addressed({"verify"}));
+  CHECK(eventually([&] { return opened > 3; }));
+  run.kill(SIGINT);
+  const Result result = run.wait();
+  CHECK(result.signal == SIGINT);
+  CHECK(result.err == "ipcsctl: interrupted\n");
+  // The daemon notices that nobody waits any more.
+  control.server.reset();
+  CHECK(opened < 300);
+}
+
+TEST_CASE("a request that takes too long ends at its time limit") {
+  Control control;
+  World& world = control.world;
+  for (int i = 0; i < 100; ++i) world.put(world.op, std::to_string(i));
+  world.memory->on_call = [](const char*, const plugin::Call&) { std::this_thread::sleep_for(20ms); };
+  check_failed(control.ctl({"verify", "--timeout", "300ms"}), 1, "no answer in 300ms (--timeout sets another limit)");
+}
+
+TEST_CASE("a bar on a terminal, none where it is not wanted") {
+  Control control;
+  World& world = control.world;
+  for (int i = 0; i < 40; ++i) world.put(world.op, std::string(1000, static_cast<char>('a' + i)));
+  world.memory->on_call = [](const char* function, const plugin::Call&) {
+    if (std::string_view(function) == "open_blob") std::this_thread::sleep_for(30ms);
+  };
+  const auto on_terminal = [&](std::vector<std::string> args, const std::string& term) {
+    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    REQUIRE(master >= 0);
+    REQUIRE((::grantpt(master) == 0 && ::unlockpt(master) == 0));
+    const int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    REQUIRE(slave >= 0);
+    Run run(world.dir, control.addressed(std::move(args)), -1, slave, {"TERM=" + term});
+    ::close(slave);
+    std::string seen;
+    char buffer[4096];
+    for (ssize_t count; (count = ::read(master, buffer, sizeof buffer)) > 0;)
+      seen.append(buffer, static_cast<size_t>(count));
+    CHECK(run.wait().code == 0);
+    ::close(master);
+    return seen;
+  };
+  const std::string bar = on_terminal({"verify"}, "xterm");
+  CHECK_THAT(bar, Contains("\rverify sha256:") && Contains("%") && Contains("/40kB") && Contains("=>"));
+  CHECK_THAT(bar, Contains("\r\x1b[Kverified 40 blobs, 40kB in "));
+  CHECK_THAT(on_terminal({"verify", "--no-progress"}, "xterm"), StartsWith("verified 40 blobs"));
+  CHECK_THAT(on_terminal({"verify"}, "dumb"), StartsWith("verified 40 blobs"));
+  CHECK(on_terminal({"verify", "-q"}, "xterm") == "");
+}
+
+TEST_CASE("df tells who holds how much") {
+  Control control;
+  World& world = control.world;
+  world.put(world.a, "1");
+  world.put(world.op, "22");
+  const oci::Digest both = world.put(world.a, "333");
+  world.content->info(world.call, world.b, both);
+  world.content->pin(world.call, both, {});
+  world.content->open_writer(world.call, world.b, "ref", 0, {}).write(world.call, bytes_of("4444"));
+
+  const Json json = control.ctl({"df", "--format=json"}).json();
+  const auto amount = [](int count, int bytes) { return Json({{"count", count}, {"bytes", bytes}}); };
+  CHECK(json["total"] == amount(3, 6));
+  CHECK(json["pinned"] == amount(2, 5));
+  CHECK(json["clients"] == Json({{"a", amount(2, 4)}, {"b", amount(1, 3)}}));
+  CHECK(json["shared"] == amount(1, 3));
+  CHECK(json["ingests"] == amount(1, 4));
+  CHECK(json["free_bytes"] == 0);
+  CHECK_THAT(control.ctl({"df"}).out, StartsWith("HELD BY  COUNT  SIZE  WHAT\npins         2    5B  ") &&
+                                          Contains("\nb            1    3B  ") && Contains("\nfree         -    0B  "));
+}
+
+TEST_CASE("status tells about daemon, store, clients and start") {
+  Control control;
+  World& world = control.world;
+  world.put(world.a, "1");
+  const oci::Digest cut = world.put(world.op, "22");
+  world.memory->put(cut.to_string(), bytes_of("2"));
+  const Json json = control.ctl({"status", "--format=json"}).json();
+  CHECK(json["version"] == IPCS_VERSION);
+  CHECK(json["uptime_seconds"].get<double>() >= 0);
+  CHECK(json["backend"] == Json({{"name", "memory"},
+                                 {"version", "1"},
+                                 {"store_id", "memory-1"},
+                                 {"location", "memory"},
+                                 {"read_only", false},
+                                 {"full", false},
+                                 {"used_bytes", 0},
+                                 {"free_bytes", 0},
+                                 {"quota_bytes", 0}}));
+  CHECK(json["blobs"] == 2);
+  CHECK(json["bytes"] == 3);
+  CHECK(json["pins"] == 1);
+  CHECK(json["missing"] == 0);
+  CHECK(json["damaged"] == 1);
+  CHECK(json["ingests"] == 0);
+  CHECK(json["clients"] == Json::array({{{"name", "a"}, {"address", "/run/a.sock"}, {"claims", 1}, {"bytes", 1}},
+                                        {{"name", "b"}, {"address", "/run/b.sock"}, {"claims", 0}, {"bytes", 0}}}));
+  CHECK(json["recovery"] ==
+        Json({{"blobs", 7}, {"bytes", 700}, {"adopted", 1}, {"missing", 2}, {"damaged", 3}, {"dropped_ingests", 4}}));
+
+  const Result table = control.ctl({"status"});
+  CHECK_THAT(table.out, Contains("ipcsd:     " IPCS_VERSION " on " + control.socket + "\n") &&
+                            Contains("client a:  1 claim, 1B, on /run/a.sock\n") &&
+                            Contains("at start:  7 blobs, 700B; 1 adopted, 2 missing, 3 damaged, 4 ingests dropped\n"));
+  CHECK_THAT(control.ctl({"backend", "status"}).out, Contains("store id:  memory-1\n") && Contains("state:     ok\n"));
+  CHECK(control.ctl({"backend", "status", "--format=json"}).json() == json["backend"]);
+  world.memory->read_only = true;
+  CHECK_THAT(control.ctl({"backend", "status"}).out, Contains("state:     read-only\n"));
+}
+
+TEST_CASE("plugins that the daemon found") {
+  Control control;
+  CHECK(control.ctl({"plugin", "ls"}).out ==
+        "NAME    VERSION  ABI  STATE       PATH                REASON\n"
+        "memory  1        1.1  ok, in use  /plugins/memory.so\n"
+        "broken  -        -    refused     /plugins/broken.so  not an ELF file\n");
+  CHECK_THAT(control.ctl({"plugin", "info", "memory"}).out,
+             Contains("build:        g++\n") && Contains("in use:       yes\n"));
+  const Json json = control.ctl({"plugin", "info", "broken", "--format=json"}).json();
+  CHECK(json[0]["reason"] == "not an ELF file");
+  CHECK(json[0]["selected"] == false);
+  check_failed(control.ctl({"plugin", "info", "memroy"}), 1, "no plugin \"memroy\" (did you mean \"memory\"?)");
+}
+
+TEST_CASE("version of both sides") {
+  Control control;
+  check_out(control.ctl({"version"}), "ipcsctl:  " IPCS_VERSION "\nipcsd:    " IPCS_VERSION "\n");
+  CHECK(control.ctl({"version", "--format=json"}).json() == Json({{"client", IPCS_VERSION}, {"server", IPCS_VERSION}}));
+  check_out(control.ctl({"--version"}), "ipcsctl " IPCS_VERSION "\n");
+  control.server.reset();
+  const Result alone = control.ctl({"version"});
+  CHECK(alone.out == "ipcsctl:  " IPCS_VERSION "\n");
+  check_failed(alone, 1, "is not listening on " + control.socket);
+}
+
+}  // namespace
+}  // namespace ipcs::test

@@ -1,0 +1,132 @@
+// What ipcsctl says when the command line, the socket or the world around it does not fit; and shell completion.
+#include <sys/stat.h>
+
+#include "fixture.hpp"
+
+namespace ipcs::test {
+namespace {
+
+using Catch::Contains;
+using Catch::StartsWith;
+
+TEST_CASE("a command line that makes no sense is a matter of usage") {
+  const TempDir dir;
+  const auto refused = [&](std::vector<std::string> args, const std::string& text) {
+    const Result result = Run(dir, std::move(args)).wait();
+    check_failed(result, 2, text);
+    CHECK(result.out == "");
+  };
+  refused({}, "ipcsctl: wants one of: content, pin, verify, df, status, backend, plugin, completion, version");
+  refused({"content"}, "ipcsctl: content: wants one of: ls, get, ingest, active, abort, label, info, rm");
+  refused({"contnet", "ls"}, "unknown verb \"contnet\" (did you mean \"content\"?)");
+  refused({"content", "inject"}, "ipcsctl: content: unknown verb \"inject\" (did you mean \"ingest\"?)");
+  refused({"content", "ls", "--formta", "json"}, "unknown flag \"--formta\" (did you mean \"--format\"?)");
+  refused({"pin", "add", "sha256:x", "--note=1"}, "sha256:x");
+  refused({"pin", "ls", "more"}, "one argument too many: \"more\"");
+  refused({"content", "ls", "--format", "yaml"}, "yaml");
+  refused({"status", "--timeout", "soon"}, "\"soon\" is no time");
+  refused({"content", "get"}, "DIGEST");
+  refused({"content", "ingest", "r", "--expected-size", "many"}, "many");
+  refused({"completion", "tcsh"}, "tcsh");
+  refused({"content", "ingest", "a\xff"}, "\"a\\xff\" is not UTF-8");
+}
+
+TEST_CASE("words that are verbs elsewhere are arguments too") {
+  Control control;
+  check_out(control.ctl_with("x", {"content", "ingest", "status"}), digest_of("x").to_string() + "\n");
+  check_out(control.ctl({"content", "ls", "pin", "-q"}), "");
+}
+
+TEST_CASE("help goes to standard output") {
+  const TempDir dir;
+  const Result result = Run(dir, {"content", "--help"}).wait();
+  CHECK(result.code == 0);
+  CHECK(result.err == "");
+  CHECK_THAT(result.out, Contains("ingest") && Contains("drop the operator's hold"));
+}
+
+TEST_CASE("nobody listens") {
+  const TempDir dir;
+  const std::string absent = dir / "absent.sock";
+  check_failed(Run(dir, {"status", "-a", absent}).wait(), 1,
+               "ipcsd is not listening on " + absent + ": is it running? (-a names another socket)");
+  check_failed(Run(dir, {"-a", "unix://" + absent, "df"}).wait(), 1, "is not listening on " + absent + ":");
+  write_file(absent, "");
+  check_failed(Run(dir, {"status", "-a", absent}).wait(), 1, "is not listening on " + absent);
+  check_failed(Run(dir, {"status", "-a", std::string(200, 'x')}).wait(), 1, "is no socket path");
+
+  SECTION("where it looks when no socket is named") {
+    check_failed(Run(dir, {"status"}, -1, -1, {"IPCS_CONTROL=/nowhere/c.sock"}).wait(), 1, "on /nowhere/c.sock:");
+  }
+  SECTION("several names: the first failure says it all") {
+    check_failed(Run(dir, {"-a", absent, "content", "abort", "a", "b", "c"}).wait(), 1, "is not listening");
+  }
+}
+
+TEST_CASE("a socket that is not ipcsd's control socket") {
+  World world;
+  service::ContentService content(*world.content, world.a, log::Log::none());
+  const std::string socket = world.dir / "containerd.sock";
+  const auto server = service::Server::start({socket, {}, {}, 0600}, {&content});
+  check_failed(Run(world.dir, {"-a", socket, "status"}).wait(), 1, socket + " is not ipcsd's control socket");
+}
+
+TEST_CASE("a socket that may not be used") {
+  Control control;
+  REQUIRE(::chmod(control.socket.c_str(), 0) == 0);
+  const Result result = control.ctl({"status"});
+  // Nothing is forbidden to root.
+  if (::geteuid() == 0) {
+    CHECK(result.code == 0);
+  } else {
+    check_failed(result, 1, control.socket + ": permission denied: run ipcsctl as the socket's owner");
+  }
+}
+
+TEST_CASE("results that can't be written are a failure") {
+  Control control;
+  control.world.put(control.world.op, std::string(2'000'000, 'x'));
+  const std::string digest = digest_of(std::string(2'000'000, 'x')).to_string();
+  const std::string command = IPCS_BIN_DIR "/ipcsctl -a " + control.socket + " ";
+  const std::string err = control.world.dir / "full-err";
+  for (const std::string& verb : {std::string("content ls"), "content get " + digest}) {
+    const int status = std::system((command + verb + " > /dev/full 2> " + err).c_str());
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(file_text(err) == "ipcsctl: standard output: No space left on device\n");
+  }
+}
+
+// What bash offers after these words.
+std::string completed(const TempDir& dir, const std::string& words, int at) {
+  write_file(dir / "words", "source <(" IPCS_BIN_DIR "/ipcsctl completion bash)\nCOMP_WORDS=(" + words +
+                                ")\nCOMP_CWORD=" + std::to_string(at) + "\n_ipcsctl\necho \"${COMPREPLY[*]}\"\n");
+  const std::string command = "cd / && bash " + (dir / "words") + " > " + (dir / "offered") + " 2>&1";
+  CHECK(std::system(command.c_str()) == 0);
+  return file_text(dir / "offered");
+}
+
+TEST_CASE("bash completes verbs, flags and their values") {
+  const TempDir dir;
+  CHECK(completed(dir, "ipcsctl ''", 1) == "content pin verify df status backend plugin completion version\n");
+  CHECK(completed(dir, "ipcsctl content a", 2) == "active abort\n");
+  CHECK(completed(dir, "ipcsctl -a content content l", 4) == "ls label\n");
+  CHECK(completed(dir, "ipcsctl --format ''", 2) == "table json\n");
+  CHECK(completed(dir, "ipcsctl pin add --n", 3) == "--note --no-progress\n");
+  CHECK(completed(dir, "ipcsctl completion ''", 2) == "bash zsh fish\n");
+  CHECK(completed(dir, "ipcsctl -a /et", 2) == "/etc\n");
+  CHECK(completed(dir, "ipcsctl content ingest ref /et", 4) == "/etc\n");
+}
+
+TEST_CASE("the other shells get every verb and flag too") {
+  const TempDir dir;
+  const std::string zsh = Run(dir, {"completion", "zsh"}).wait().out,
+                    fish = Run(dir, {"completion", "fish"}).wait().out;
+  CHECK_THAT(zsh,
+             StartsWith("#compdef ipcsctl\n") && Contains("'ingest:store a blob and pin it") && Contains("'--note:"));
+  CHECK_THAT(zsh, Contains("operator'\\''s"));
+  CHECK_THAT(fish, Contains("_at 'content'\" -a ingest -d 'store a blob") && Contains("_at 'pin add'\" -l note"));
+  CHECK_THAT(fish, Contains("operator\\'s"));
+}
+
+}  // namespace
+}  // namespace ipcs::test

@@ -1,0 +1,142 @@
+// Listings, labels and updates.
+#include "host/content/world.hpp"
+
+using namespace ipcs;
+using namespace ipcs::test;
+using content::Filter;
+using content::Labels;
+using oci::Digest;
+
+namespace {
+
+Filter all() { return Filter::parse({}); }
+Filter filter(const std::string& text) { return Filter::parse(std::vector{text}); }
+
+}  // namespace
+
+TEST_CASE("a listing has pages of at most 100 and each blob once, whatever the callback deletes") {
+  World w;
+  std::set<std::string> put;
+  for (int i = 0; i < 250; ++i) put.insert(w.put(w.a, "blob " + std::to_string(i)).to_string());
+  w.put(w.b, "not a's");
+  std::vector<size_t> pages;
+  std::set<std::string> seen;
+  bool delete_all = false;
+  SECTION("nothing is deleted") {}
+  SECTION("everything that was seen is deleted") { delete_all = true; }
+  w.content->list(w.a, all(), [&](std::span<const content::Blob> page) {
+    pages.push_back(page.size());
+    for (const content::Blob& blob : page) {
+      CHECK(seen.insert(blob.digest.to_string()).second);
+      if (delete_all) w.content->remove(w.call, w.a, blob.digest);
+    }
+  });
+  CHECK(pages == std::vector<size_t>{100, 100, 50});
+  CHECK(seen == put);
+  CHECK(w.listed(w.a).size() == (delete_all ? 0u : 250u));
+}
+
+TEST_CASE("blobs that are deleted before their page comes are not listed") {
+  World w;
+  for (int i = 0; i < 150; ++i) w.put(w.a, "blob " + std::to_string(i));
+  const Names everything = w.listed(w.a);
+  size_t seen = 0;
+  w.content->list(w.a, all(), [&](std::span<const content::Blob> page) {
+    if (seen == 0) {
+      for (size_t i = 100; i < 150; ++i) w.content->remove(w.call, w.a, Digest::parse(everything[i]));
+    }
+    seen += page.size();
+  });
+  CHECK(seen == 100);
+}
+
+TEST_CASE("a filter that few blobs match still gives full pages") {
+  World w;
+  const Labels even{{"parity", "even"}}, odd{{"parity", "odd"}};
+  for (int i = 0; i < 220; ++i) w.put(w.a, "n" + std::to_string(i), i % 2 == 0 ? &even : &odd);
+  std::vector<size_t> pages;
+  w.content->list(w.a, filter("labels.parity==even"), [&](auto page) { pages.push_back(page.size()); });
+  CHECK(pages == std::vector<size_t>{100, 10});
+}
+
+TEST_CASE("an exception of the callback ends the listing and leaves no lock") {
+  World w;
+  const Digest digest = w.put(w.a, "x");
+  CHECK(code_of([&] {
+          w.content->list(w.a, all(), [](auto) { throw Error(Code::kCancelled, "gone"); });
+        }) == Code::kCancelled);
+  w.content->remove(w.call, w.a, digest);
+  CHECK(w.listed(w.a).empty());
+}
+
+TEST_CASE("labels belong to one client and go with its claim") {
+  World w;
+  const Labels labels{{"k", "v"}, {"empty", ""}};
+  const Digest digest = w.put(w.a, "x", &labels);
+  CHECK(w.content->info(w.call, w.a, digest).labels == Labels{{"k", "v"}});
+  CHECK(w.content->info(w.call, w.b, digest).labels.empty());
+  CHECK(w.content->info(w.call, w.op, digest).labels.empty());
+  w.content->update(w.call, w.b, digest, {{"k", "b's"}}, {});
+  CHECK(w.content->info(w.call, w.a, digest).labels == Labels{{"k", "v"}});
+  CHECK(w.content->info(w.call, w.b, digest).labels == Labels{{"k", "b's"}});
+
+  w.content->remove(w.call, w.a, digest);
+  SECTION("the bytes stay: Info claims anew") {
+    CHECK(w.content->info(w.call, w.a, digest).labels.empty());
+  }
+  SECTION("the bytes go and are written again") {
+    w.content->remove(w.call, w.b, digest);
+    REQUIRE_FALSE(w.memory->has(digest.to_string()));
+    w.put(w.a, "x");
+    CHECK(w.content->info(w.call, w.a, digest).labels.empty());
+    CHECK(w.content->info(w.call, w.b, digest).labels.empty());
+  }
+}
+
+TEST_CASE("AlreadyExists at a commit leaves the labels alone") {
+  World w;
+  const Labels first{{"first", "1"}}, second{{"second", "2"}};
+  const Digest digest = w.put(w.a, "x", &first);
+  CHECK(code_of([&] { w.put(w.a, "x", &second); }) == Code::kAlreadyExists);
+  CHECK(w.content->info(w.call, w.a, digest).labels == first);
+}
+
+TEST_CASE("update changes what the paths name") {
+  World w;
+  const Labels before{{"keep", "1"}, {"drop", "2"}};
+  const Digest digest = w.put(w.a, "x", &before);
+  const auto update = [&](const Labels& labels, std::vector<std::string> paths) {
+    return w.content->update(w.call, w.a, digest, labels, paths).labels;
+  };
+  CHECK(update({{"new", "3"}, {"other", "4"}}, {"labels.new"}) == Labels{{"keep", "1"}, {"drop", "2"}, {"new", "3"}});
+  CHECK(update({}, {"labels.drop"}) == Labels{{"keep", "1"}, {"new", "3"}});
+  CHECK(update({{"keep", ""}}, {"labels.keep"}) == Labels{{"new", "3"}});
+  CHECK(update({{"a.b/c", "5"}}, {"labels.a.b/c"}) == Labels{{"new", "3"}, {"a.b/c", "5"}});
+  CHECK(update({{"only", "6"}}, {"labels"}) == Labels{{"only", "6"}});
+  CHECK(update({{"x", "7"}, {"y", "8"}}, {"labels.x", "labels"}) == Labels{{"x", "7"}, {"y", "8"}});
+  CHECK(update({{"all", "9"}, {"none", ""}}, {}) == Labels{{"all", "9"}});
+  for (const std::vector<std::string>& paths :
+       {std::vector<std::string>{"size"}, {"labels.x", "created_at"}, {"label"}, {""}}) {
+    CHECK(code_of([&] { update({{"x", "0"}}, paths); }) == Code::kInvalidArgument);
+  }
+  CHECK(w.content->info(w.call, w.a, digest).labels == Labels{{"all", "9"}});
+  CHECK(update({}, {}) == Labels{});
+}
+
+TEST_CASE("update moves the update time, not the creation time, and needs the blob") {
+  World w;
+  const Digest digest = w.put(w.a, "x");
+  const content::Blob before = w.content->info(w.call, w.a, digest);
+  const content::Blob after = w.content->update(w.call, w.a, digest, {{"k", "v"}}, {});
+  CHECK(after.created_ns == before.created_ns);
+  CHECK(after.updated_ns > before.updated_ns);
+  CHECK(after.size == 1);
+  CHECK(code_of([&] { w.content->update(w.call, w.a, digest_of("no"), {}, {}); }) == Code::kNotFound);
+}
+
+TEST_CASE("an update of a blob that the client never claimed gives it the claim") {
+  World w;
+  const Digest digest = w.put(w.a, "x");
+  CHECK(w.content->update(w.call, w.b, digest, {{"k", "v"}}, {}).labels == Labels{{"k", "v"}});
+  CHECK(w.catalog->claimants(digest) == Names{"a", "b"});
+}
