@@ -5,9 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include "catalog/catalog.hpp"
@@ -16,8 +20,11 @@
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
 #include "ipcs/error.hpp"
+#include "metrics/endpoint.hpp"
+#include "metrics/metrics.hpp"
 #include "plugin/loader.hpp"
 #include "plugin/registry.hpp"
+#include "service/admin_service.hpp"
 #include "service/content_service.hpp"
 #include "service/server.hpp"
 
@@ -28,6 +35,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kOpenLimit = 60s;  // for the backend's open()
 constexpr auto kStopLimit = 5s;   // for requests that run when the daemon ends
+constexpr auto kHangLimit = 5s;   // for the backend to notice that they were cancelled
 
 // Every open blob, ingest and connection is a descriptor; the usual soft limit of 1,024 is soon reached.
 void raise_descriptor_limit(const log::Log& log) {
@@ -46,8 +54,8 @@ void make_root(const std::string& root) {
     throw Error(Code::kInvalidArgument, fmt::format("root {}: this user can't write to it", root));
 }
 
-Store open_backend(const config::Config& config, const log::Log& log) {
-  const loader::Registry registry = loader::Registry::scan(config.plugin_dirs, loader::Identity::current());
+Store open_backend(const config::Config& config, const loader::Registry& registry, metrics::Metrics& metrics,
+                   const log::Log& log) {
   registry.warn(log, {config.backend});
   const std::string json = config::plugin_json(config, config.backend);
   const loader::LoadedPlugin plugin = registry.load(config.backend, json, loader::ProbeOptions());
@@ -56,6 +64,9 @@ Store open_backend(const config::Config& config, const log::Log& log) {
   request.config_json = json;
   request.deadline = Call::Clock::now() + kOpenLimit;
   request.services.log = log;
+  request.services.metric = [&metrics, name = config.backend](std::string_view metric, ipcs_metric_kind kind, double value) {
+    metrics.plugin_metric(name, metric, kind, value);
+  };
   request.services.scratch_dir = config.root + "/scratch/" + config.backend;
   return plugin.open(std::move(request));
 }
@@ -89,39 +100,110 @@ service::Endpoint to_endpoint(const config::Socket& socket) {
   return {socket.address, socket.uid, socket.gid, socket.mode};
 }
 
-// One listening socket: the server goes before the service that it calls.
-struct Listener {
-  std::unique_ptr<service::ContentService> content;
-  std::unique_ptr<service::Server> server;
+service::AdminService::Facts facts(const config::Config& config, const loader::Registry& registry,
+                                   const content::RecoveryReport& recovery) {
+  service::AdminService::Facts facts;
+  facts.recovery = recovery;
+  facts.selected_plugin = registry.select(config.backend).path;
+  for (const config::Socket& socket : config.grpc) facts.clients.push_back({socket.name, socket.address});
+  for (const loader::PluginFile& file : registry.files()) {
+    const bool read = file.state != loader::PluginState::kRefused;
+    facts.plugins.push_back({file.name, file.facts.version, file.facts.description, file.facts.build,
+                             read ? uint32_t{IPCS_ABI_MAJOR} : 0, file.facts.abi_minor, file.path,
+                             loader::state_name(file.state), file.reason});
+  }
+  return facts;
+}
+
+// What a scrape asks for: the state of the store and the catalog.
+std::vector<metrics::Sample> samples(content::Content& content) {
+  const catalog::Totals totals = content.catalog().totals();
+  const StoreInfo info = content.backend().info(Call());
+  return {{"ipcs_blobs", "Blobs that somebody holds.", static_cast<double>(totals.blobs)},
+          {"ipcs_blob_bytes", "Their bytes.", static_cast<double>(totals.bytes)},
+          {"ipcs_claims", "Blobs of containerds, each counted for each of them.", static_cast<double>(totals.claims)},
+          {"ipcs_pins", "Blobs held by the operator.", static_cast<double>(totals.pins)},
+          {"ipcs_ingests", "Blobs that are being written.", static_cast<double>(totals.ingests)},
+          {"ipcs_store_used_bytes", "Bytes that blobs and ingests take.", static_cast<double>(info.used_bytes)},
+          {"ipcs_store_free_bytes", "Bytes that can still be stored.", static_cast<double>(info.free_bytes)},
+          {"ipcs_store_full", "1 when new writes are refused.", info.full ? 1.0 : 0.0}};
+}
+
+// Ends a daemon that can't end by itself: a plugin that hangs keeps its thread, and gRPC waits for it. What was
+// acknowledged is safe from a kill, so nothing is lost.
+class StopWatch {
+ public:
+  StopWatch(std::chrono::system_clock::time_point deadline, log::Log log)
+      : thread_([this, deadline, log = std::move(log)] {
+          std::unique_lock lock(mutex_);
+          if (done_.wait_until(lock, deadline, [this] { return stopped_; })) return;
+          log.error("a request hangs in the backend; ending without it");
+          ::_exit(kExitFailure);
+        }) {}
+  ~StopWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    done_.notify_one();
+    thread_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable done_;
+  bool stopped_ = false;
+  std::thread thread_;
 };
 
-Listener listen(const config::Socket& socket, content::Content& content, bool is_operator, const log::Log& log) {
-  Listener listener;
-  listener.content =
-      std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, log);
-  listener.server = service::Server::start(to_endpoint(socket), {listener.content.get()});
-  log.info("listening", {{"client", socket.name}, {"address", socket.address}});
-  return listener;
-}
+// Sockets with their services; servers go before what they call.
+struct Listeners {
+  std::vector<std::unique_ptr<service::ContentService>> contents;
+  std::unique_ptr<service::AdminService> admin;
+  std::vector<std::unique_ptr<service::Server>> servers;
+
+  void add(const config::Socket& socket, content::Content& content, bool is_operator, metrics::Metrics& metrics,
+           const log::Log& log) {
+    contents.push_back(
+        std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, log, &metrics));
+    std::vector<grpc::Service*> services{contents.back().get()};
+    if (is_operator) services.push_back(admin.get());
+    servers.push_back(service::Server::start(to_endpoint(socket), services));
+    log.info("listening", {{"client", socket.name}, {"address", socket.address}});
+  }
+};
 
 void serve(const config::Config& config, const RunOptions& options, const log::Log& log) {
   make_root(config.root);
   const auto catalog = catalog::Catalog::open(config.root + "/catalog.db");
-  Store backend = open_backend(config, log);
+  metrics::Metrics metrics;
+  const loader::Registry registry = loader::Registry::scan(config.plugin_dirs, loader::Identity::current());
+  Store backend = open_backend(config, registry, metrics, log);
   content::Content content(backend, *catalog, {.now = {}, .log = log});
-  recover(config, options, backend, *catalog, content, log);
+  const content::RecoveryReport recovery = recover(config, options, backend, *catalog, content, log);
+  metrics.at_scrape([&content] { return samples(content); });
 
-  std::vector<Listener> listeners;
-  for (const config::Socket& socket : config.grpc) listeners.push_back(listen(socket, content, false, log));
-  listeners.push_back(listen(config.control, content, true, log));
+  std::atomic<bool> ready{false};
+  std::unique_ptr<metrics::Endpoint> endpoint;
+  if (!config.metrics_address.empty()) {
+    endpoint = std::make_unique<metrics::Endpoint>(config.metrics_address, metrics,
+                                                   [&ready] { return ready ? "" : "starting or stopping"; });
+  }
+  Listeners listeners;
+  listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery), log);
+  for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, log);
+  listeners.add(config.control, content, true, metrics, log);
 
+  ready = true;
   notify("READY=1");
   log.info("ready", {{"version", IPCS_VERSION}, {"pid", std::to_string(::getpid())}});
   const int signal = wait_for_end();
   log.info("stopping", {{"signal", std::to_string(signal)}});
+  ready = false;
   notify("STOPPING=1");
   const auto deadline = std::chrono::system_clock::now() + kStopLimit;
-  for (Listener& listener : listeners) listener.server->stop(deadline);
+  const StopWatch watch(deadline + kHangLimit, log);
+  for (const auto& server : listeners.servers) server->stop(deadline);
 }
 
 }  // namespace

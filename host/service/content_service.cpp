@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "content/write_session.hpp"
@@ -94,11 +95,33 @@ Range to_range(const api::ReadContentRequest& request, uint64_t blob_size) {
   return {begin, begin + std::min(wanted, rest)};
 }
 
+// One more under a gauge as long as it lives, where somebody counts.
+std::optional<metrics::Held> held(metrics::Metrics* metrics, metrics::Gauge& (metrics::Metrics::*gauge)() noexcept) {
+  if (metrics == nullptr) return std::nullopt;
+  return std::optional<metrics::Held>(std::in_place, (metrics->*gauge)());
+}
+
 }  // namespace
+
+ContentService::Counters ContentService::counters(metrics::Metrics* metrics) {
+  const auto rpc = [&](std::string_view method) {
+    return metrics == nullptr ? nullptr
+                              : &metrics->rpc(fmt::format("/{}/{}", api::Content::service_full_name(), method));
+  };
+  return {rpc("Info"), rpc("Update"), rpc("List"), rpc("Delete"), rpc("Read"), rpc("Status"), rpc("ListStatuses"), rpc("Write"), rpc("Abort")};
+}
+
+ContentService::ContentService(content::Content& content, content::Client client, log::Log log,
+                               metrics::Metrics* metrics)
+    : content_(content),
+      client_(std::move(client)),
+      log_(std::move(log)),
+      metrics_(metrics),
+      counters_(counters(metrics)) {}
 
 grpc::Status ContentService::Info(grpc::ServerContext* context, const api::InfoRequest* request,
                                   api::InfoResponse* response) {
-  const Rpc rpc(*context, "Info", log_);
+  const Rpc rpc(*context, "Info", log_, counters_.info);
   return rpc.run([&] {
     set_info(content_.info(rpc.call(), client_, Digest::parse(request->digest())), response->mutable_info());
   });
@@ -106,7 +129,7 @@ grpc::Status ContentService::Info(grpc::ServerContext* context, const api::InfoR
 
 grpc::Status ContentService::Update(grpc::ServerContext* context, const api::UpdateRequest* request,
                                     api::UpdateResponse* response) {
-  const Rpc rpc(*context, "Update", log_);
+  const Rpc rpc(*context, "Update", log_, counters_.update);
   return rpc.run([&] {
     const auto& paths = request->update_mask().paths();
     set_info(content_.update(rpc.call(), client_, Digest::parse(request->info().digest()),
@@ -117,7 +140,7 @@ grpc::Status ContentService::Update(grpc::ServerContext* context, const api::Upd
 
 grpc::Status ContentService::List(grpc::ServerContext* context, const api::ListContentRequest* request,
                                   grpc::ServerWriter<api::ListContentResponse>* stream) {
-  const Rpc rpc(*context, "List", log_);
+  const Rpc rpc(*context, "List", log_, counters_.list);
   return rpc.run([&] {
     content_.list(client_, to_filter(request->filters()), [&](std::span<const content::Blob> page) {
       api::ListContentResponse response;
@@ -129,14 +152,15 @@ grpc::Status ContentService::List(grpc::ServerContext* context, const api::ListC
 
 grpc::Status ContentService::Delete(grpc::ServerContext* context, const api::DeleteContentRequest* request,
                                     google::protobuf::Empty*) {
-  const Rpc rpc(*context, "Delete", log_);
+  const Rpc rpc(*context, "Delete", log_, counters_.remove);
   return rpc.run([&] { content_.remove(rpc.call(), client_, Digest::parse(request->digest())); });
 }
 
 grpc::Status ContentService::Read(grpc::ServerContext* context, const api::ReadContentRequest* request,
                                   grpc::ServerWriter<api::ReadContentResponse>* stream) {
-  const Rpc rpc(*context, "Read", log_);
+  const Rpc rpc(*context, "Read", log_, counters_.read);
   return rpc.run([&] {
+    const auto open = held(metrics_, &metrics::Metrics::open_reads);
     const auto blob = content_.open(rpc.call(), Digest::parse(request->digest()));
     const Range range = to_range(*request, blob->size);
     api::ReadContentResponse response;
@@ -151,19 +175,20 @@ grpc::Status ContentService::Read(grpc::ServerContext* context, const api::ReadC
       response.set_offset(static_cast<int64_t>(at - range.begin));
       if (!stream->Write(response)) throw Error(Code::kCancelled, "the client has gone");
       at += count;
+      if (metrics_ != nullptr) metrics_->bytes_read().add(static_cast<double>(count));
     }
   });
 }
 
 grpc::Status ContentService::Status(grpc::ServerContext* context, const api::StatusRequest* request,
                                     api::StatusResponse* response) {
-  const Rpc rpc(*context, "Status", log_);
+  const Rpc rpc(*context, "Status", log_, counters_.status);
   return rpc.run([&] { set_status(content_.status(rpc.call(), client_, request->ref()), response->mutable_status()); });
 }
 
 grpc::Status ContentService::ListStatuses(grpc::ServerContext* context, const api::ListStatusesRequest* request,
                                           api::ListStatusesResponse* response) {
-  const Rpc rpc(*context, "ListStatuses", log_);
+  const Rpc rpc(*context, "ListStatuses", log_, counters_.list_statuses);
   return rpc.run([&] {
     for (const auto& status : content_.list_statuses(rpc.call(), client_, to_filter(request->filters())))
       set_status(status, response->add_statuses());
@@ -173,8 +198,9 @@ grpc::Status ContentService::ListStatuses(grpc::ServerContext* context, const ap
 grpc::Status ContentService::Write(
     grpc::ServerContext* context,
     grpc::ServerReaderWriter<api::WriteContentResponse, api::WriteContentRequest>* stream) {
-  const Rpc rpc(*context, "Write", log_);
+  const Rpc rpc(*context, "Write", log_, counters_.write);
   return rpc.run([&] {
+    const auto open = held(metrics_, &metrics::Metrics::open_writes);
     content::WriteSession session(content_, client_);
     api::WriteContentRequest request;
     api::WriteContentResponse response;
@@ -189,6 +215,7 @@ grpc::Status ContentService::Write(
                        .data = std::span(reinterpret_cast<const uint8_t*>(request.data().data()), request.data().size()),
                        .labels = labels.empty() ? nullptr : &labels});
       set_reply(reply, &response);
+      if (metrics_ != nullptr) metrics_->bytes_written().add(static_cast<double>(request.data().size()));
       if (!stream->Write(response) || reply.done) return;
     }
   });
@@ -196,7 +223,7 @@ grpc::Status ContentService::Write(
 
 grpc::Status ContentService::Abort(grpc::ServerContext* context, const api::AbortRequest* request,
                                    google::protobuf::Empty*) {
-  const Rpc rpc(*context, "Abort", log_);
+  const Rpc rpc(*context, "Abort", log_, counters_.abort);
   return rpc.run([&] { content_.abort(rpc.call(), client_, request->ref()); });
 }
 

@@ -5,6 +5,7 @@
 
 #include "content/content.hpp"
 #include "log/log.hpp"
+#include "metrics/metrics.hpp"
 
 namespace ipcs::service {
 
@@ -14,9 +15,8 @@ namespace api = containerd::services::content::v1;
 // [thread-safe]
 class ContentService final : public api::Content::Service {
  public:
-  // `content` outlives the service.
-  ContentService(content::Content& content, content::Client client, log::Log log)
-      : content_(content), client_(std::move(client)), log_(std::move(log)) {}
+  // `content` outlives the service, and so do `metrics`, which count its calls and bytes; null: nobody counts.
+  ContentService(content::Content& content, content::Client client, log::Log log, metrics::Metrics* metrics = nullptr);
 
   grpc::Status Info(grpc::ServerContext*, const api::InfoRequest*, api::InfoResponse*) override;
   grpc::Status Update(grpc::ServerContext*, const api::UpdateRequest*, api::UpdateResponse*) override;
@@ -32,9 +32,17 @@ class ContentService final : public api::Content::Service {
   grpc::Status Abort(grpc::ServerContext*, const api::AbortRequest*, google::protobuf::Empty*) override;
 
  private:
+  // Taken once: a look-up by name for every call would cost more than the count.
+  struct Counters {
+    metrics::Rpc *info, *update, *list, *remove, *read, *status, *list_statuses, *write, *abort;
+  };
+  static Counters counters(metrics::Metrics* metrics);
+
   content::Content& content_;
   const content::Client client_;
   const log::Log log_;
+  metrics::Metrics* const metrics_;
+  const Counters counters_;
 };
 
 }  // namespace ipcs::service

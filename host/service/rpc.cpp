@@ -29,12 +29,17 @@ bool is_ours(Code code) {
 
 }  // namespace
 
-Rpc::Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log)
-    : method_(method), log_(log), trace_(trace_of(context)), call_(steady_deadline(context)) {
+Rpc::Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log, metrics::Rpc* counted)
+    : method_(method), log_(log), counted_(counted), trace_(trace_of(context)), call_(steady_deadline(context)) {
   if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);
 }
 
+void Rpc::count(Code code) const noexcept {
+  if (counted_ != nullptr) counted_->done(code, Call::Clock::now() - begun_);
+}
+
 grpc::Status Rpc::failed(Code code, const char* message) const {
+  count(code);
   const log::Level level = is_ours(code) ? log::Level::kError : log::Level::kDebug;
   if (log_.enabled(level)) {
     if (trace_) {

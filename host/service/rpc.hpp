@@ -11,6 +11,7 @@
 #include "ipcs/error.hpp"
 #include "ipcs/store.hpp"
 #include "log/log.hpp"
+#include "metrics/metrics.hpp"
 #include "service/trace.hpp"
 
 namespace ipcs::service {
@@ -18,8 +19,8 @@ namespace ipcs::service {
 // The circumstances of one RPC, taken from gRPC's context: its deadline and its trace. Lives as long as the handler.
 class Rpc {
  public:
-  // `method` is a literal, for the log.
-  Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log);
+  // `method` is a literal, for the log. `counted` gets the code and the time of the call; null: nobody counts.
+  Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log, metrics::Rpc* counted = nullptr);
 
   const Call& call() const noexcept { return call_; }
 
@@ -29,6 +30,7 @@ class Rpc {
   grpc::Status run(Body&& body) const {
     try {
       body();
+      count(Code::kOk);
       return grpc::Status::OK;
     } catch (const Error& e) {
       return failed(e.code(), e.what());
@@ -39,9 +41,12 @@ class Rpc {
 
  private:
   grpc::Status failed(Code code, const char* message) const;
+  void count(Code code) const noexcept;
 
   const std::string_view method_;
   const log::Log& log_;
+  metrics::Rpc* const counted_;
+  const Call::Clock::time_point begun_ = Call::Clock::now();
   std::optional<TraceContext> trace_;
   Call call_;
 };

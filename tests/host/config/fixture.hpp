@@ -17,7 +17,7 @@ inline Environment root_environment() {
   Environment environment;
   environment.euid = 0;
   environment.home = "/root";
-  environment.working_dir = "/work";
+  environment.working_dir = "/srv";
   environment.executable = "/opt/ipcs/bin/ipcsd";
   return environment;
 }

@@ -141,20 +141,15 @@ inline void lists_while_blobs_come_and_go(Context& context) {
     leaving_bytes.push_back(context.bytes(50));
     leaving.push_back(context.put(leaving_bytes.back()));
   }
-  Cursor cursor = context.store().list_blobs(context.call());
-  std::vector<Entry> entries;
-  for (size_t i = 0;; ++i) {
-    const auto some = cursor.next(context.call(), 2);
-    if (some.empty()) break;
-    entries.insert(entries.end(), some.begin(), some.end());
-    if (i >= leaving.size()) continue;
+  size_t step = 0;
+  const auto entries = context.list(context.store().list_blobs(context.call()), 2, [&] {
+    const size_t i = step++;
+    if (i >= leaving.size()) return;
     context.store().remove_blob(context.call(), leaving[i]);
     if (i % 2 == 0) context.put(leaving_bytes[i]);
     context.put(context.bytes(60));
-  }
+  });
   for (const std::string& digest : staying) require_equal(count_of(entries, digest), 1u, "listings of " + digest);
-  for (const std::string& digest : leaving)
-    require(count_of(entries, digest) <= 1, digest + ": listed twice while it came and went");
 }
 
 inline void serves_many_readers(Context& context) {

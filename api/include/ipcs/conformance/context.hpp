@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -211,11 +212,18 @@ class Context {
     require(!store().stat_blob(call_, digest), digest + ": stat_blob finds it");
     require_error({Code::kNotFound}, digest + ": open_blob", [&] { store().open_blob(call_, digest); });
   }
-  // How often each name comes in a listing that is asked for `capacity` entries at a time.
-  std::vector<Entry> list(Cursor cursor, size_t capacity = 256) const {
+  // All entries of a listing that is asked for `capacity` of them at a time; `between` runs after each step. Fails as
+  // soon as a name comes twice, so that a listing without an end fails too.
+  std::vector<Entry> list(Cursor cursor, size_t capacity = 256, const std::function<void()>& between = {}) const {
     std::vector<Entry> all;
-    for (auto some = cursor.next(call_, capacity); !some.empty(); some = cursor.next(call_, capacity))
-      all.insert(all.end(), some.begin(), some.end());
+    std::set<std::string> names;
+    for (auto some = cursor.next(call_, capacity); !some.empty(); some = cursor.next(call_, capacity)) {
+      for (const Entry& entry : some) {
+        require(names.insert(entry.name).second, entry.name + ": listed twice");
+        all.push_back(entry);
+      }
+      if (between) between();
+    }
     require(cursor.next(call_, capacity).empty(), "a cursor that was at its end goes on");
     return all;
   }
