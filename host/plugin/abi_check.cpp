@@ -16,7 +16,9 @@ namespace {
 
 constexpr const char* kMend = "; build it against the header of ipcs";
 
-[[noreturn]] void refuse(const std::string& what) { throw Error(Code::kFailedPrecondition, what); }
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error(Code::kFailedPrecondition, what);
+}
 
 using Function = std::pair<const char*, bool>;  // its name, whether it is there
 
@@ -58,8 +60,7 @@ void check_plugin(const ipcs_plugin& plugin) {
   // A text that is no text must not be read to the end of the world.
   const std::string_view name(plugin.name, ::strnlen(plugin.name, 64));
   if (!valid_plugin_name(name)) refuse(wrong_name(name));
-  for (const auto& [what, text] : {std::pair{"version", plugin.version},
-                                   std::pair{"description", plugin.description},
+  for (const auto& [what, text] : {std::pair{"version", plugin.version}, std::pair{"description", plugin.description},
                                    std::pair{"build", plugin.build}})
     if (text == nullptr) refuse(fmt::format("has no {}{}", what, kMend));
   if (plugin.validate == nullptr) refuse(std::string("lacks the function validate") + kMend);
@@ -67,16 +68,15 @@ void check_plugin(const ipcs_plugin& plugin) {
 
 #define HAS(member) Function(#member, ops.member != nullptr)
   check_table("store", plugin.store, kStoreOpsSize, [](const ipcs_store_ops& ops) {
-    return std::vector<Function>{HAS(close),        HAS(info),           HAS(stat_blob), HAS(open_blob),
-                                           HAS(list_blobs),   HAS(remove_blob),    HAS(open_ingest),
-                                           HAS(list_ingests), HAS(discard_ingest), HAS(extension)};
+    return std::vector<Function>{HAS(close),          HAS(info),        HAS(stat_blob),   HAS(open_blob),
+                                 HAS(list_blobs),     HAS(remove_blob), HAS(open_ingest), HAS(list_ingests),
+                                 HAS(discard_ingest), HAS(extension)};
   });
   check_table("reader", plugin.reader, kReaderOpsSize, [](const ipcs_reader_ops& ops) {
     return std::vector<Function>{HAS(close), HAS(size), HAS(read_at)};
   });
   check_table("ingest", plugin.ingest, kIngestOpsSize, [](const ipcs_ingest_ops& ops) {
-    return std::vector<Function>{HAS(close),  HAS(size),     HAS(read_at),
-                                           HAS(append), HAS(truncate), HAS(commit)};
+    return std::vector<Function>{HAS(close), HAS(size), HAS(read_at), HAS(append), HAS(truncate), HAS(commit)};
   });
   check_table("cursor", plugin.cursor, kCursorOpsSize, [](const ipcs_cursor_ops& ops) {
     return std::vector<Function>{HAS(close), HAS(next)};

@@ -35,7 +35,9 @@ FileSource::FileSource(const std::string& path) {
   size_ = static_cast<uint64_t>(st.st_size);
 }
 
-FileSource::~FileSource() { ::close(fd_); }
+FileSource::~FileSource() {
+  ::close(fd_);
+}
 
 void FileSource::read(uint64_t offset, std::span<uint8_t> out) const {
   while (!out.empty()) {

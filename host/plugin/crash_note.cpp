@@ -3,14 +3,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace ipcs::loader {
 namespace {
 
 // A handler can only reach memory of the process itself: no allocation, no locks.
-std::mutex turn;                 // held by the note that owns the two below
-std::array<char, 1024> note;     // text in front of the signal's name
+std::mutex turn;              // held by the note that owns the two below
+std::array<char, 1024> note;  // text in front of the signal's name
 size_t note_size = 0;
 
 extern "C" void report_crash(int number) {

@@ -11,10 +11,10 @@
 namespace ipcs::loader {
 namespace {
 
-constexpr uint64_t kMaxFile = uint64_t{1} << 30;      // bytes; a plugin with debug information has some 100 MB
-constexpr uint64_t kMaxSymbols = uint64_t{1} << 20;   // exported ones; a plugin needs one
-constexpr uint64_t kMaxDynamic = 4096;                // entries of the dynamic table; usually about 30
-constexpr size_t kMaxName = 4096;                     // bytes of a symbol's or library's name
+constexpr uint64_t kMaxFile = uint64_t{1} << 30;     // bytes; a plugin with debug information has some 100 MB
+constexpr uint64_t kMaxSymbols = uint64_t{1} << 20;  // exported ones; a plugin needs one
+constexpr uint64_t kMaxDynamic = 4096;               // entries of the dynamic table; usually about 30
+constexpr size_t kMaxName = 4096;                    // bytes of a symbol's or library's name
 
 #if defined(__x86_64__)
 constexpr uint16_t kMachine = EM_X86_64;
@@ -28,21 +28,33 @@ constexpr uint16_t kMachine = EM_RISCV;
 
 std::string machine_name(uint16_t machine) {
   switch (machine) {
-    case EM_386: return "x86 (32-bit)";
-    case EM_X86_64: return "x86-64";
-    case EM_ARM: return "ARM (32-bit)";
-    case EM_AARCH64: return "AArch64";
-    case EM_RISCV: return "RISC-V";
-    case EM_PPC64: return "PowerPC64";
-    case EM_S390: return "S/390";
-    default: return fmt::format("machine {}", machine);
+    case EM_386:
+      return "x86 (32-bit)";
+    case EM_X86_64:
+      return "x86-64";
+    case EM_ARM:
+      return "ARM (32-bit)";
+    case EM_AARCH64:
+      return "AArch64";
+    case EM_RISCV:
+      return "RISC-V";
+    case EM_PPC64:
+      return "PowerPC64";
+    case EM_S390:
+      return "S/390";
+    default:
+      return fmt::format("machine {}", machine);
   }
 }
 
-[[noreturn]] void refuse(const std::string& what) { throw Error(Code::kFailedPrecondition, what); }
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error(Code::kFailedPrecondition, what);
+}
 
 // A damaged object; truncation has a message of its own.
-[[noreturn]] void damaged(const std::string& what) { refuse("is damaged: " + what + "; build or copy it again"); }
+[[noreturn]] void damaged(const std::string& what) {
+  refuse("is damaged: " + what + "; build or copy it again");
+}
 
 }  // namespace
 
@@ -118,20 +130,47 @@ void ElfImage::read_dynamic() {
     const uint64_t value = entry.d_un.d_val;
     if (entry.d_tag == DT_NULL) break;
     switch (entry.d_tag) {
-      case DT_NEEDED: needed.push_back(value); break;
-      case DT_STRTAB: dynamic_.strtab = value; break;
-      case DT_STRSZ: dynamic_.strtab_size = value; break;
-      case DT_SYMTAB: dynamic_.symtab = value; break;
-      case DT_SYMENT: symbol_entry = value; break;
-      case DT_HASH: dynamic_.hash = value; break;
-      case DT_GNU_HASH: dynamic_.gnu_hash = value; break;
-      case DT_RELA: dynamic_.rela = value; break;
-      case DT_RELASZ: dynamic_.rela_size = value; break;
-      case DT_RELAENT: rela_entry = value; break;
-      case DT_RELR: dynamic_.relr = value; break;
-      case DT_RELRSZ: dynamic_.relr_size = value; break;
-      case DT_FLAGS_1: flags = value; break;
-      default: break;
+      case DT_NEEDED:
+        needed.push_back(value);
+        break;
+      case DT_STRTAB:
+        dynamic_.strtab = value;
+        break;
+      case DT_STRSZ:
+        dynamic_.strtab_size = value;
+        break;
+      case DT_SYMTAB:
+        dynamic_.symtab = value;
+        break;
+      case DT_SYMENT:
+        symbol_entry = value;
+        break;
+      case DT_HASH:
+        dynamic_.hash = value;
+        break;
+      case DT_GNU_HASH:
+        dynamic_.gnu_hash = value;
+        break;
+      case DT_RELA:
+        dynamic_.rela = value;
+        break;
+      case DT_RELASZ:
+        dynamic_.rela_size = value;
+        break;
+      case DT_RELAENT:
+        rela_entry = value;
+        break;
+      case DT_RELR:
+        dynamic_.relr = value;
+        break;
+      case DT_RELRSZ:
+        dynamic_.relr_size = value;
+        break;
+      case DT_FLAGS_1:
+        flags = value;
+        break;
+      default:
+        break;
     }
   }
   if ((flags & DF_1_PIE) != 0) refuse("is a program, not a shared object; link it with -shared");

@@ -18,7 +18,9 @@ namespace {
 constexpr std::string_view kSymbolStem = "ipcs_content_store_v";
 constexpr size_t kMaxText = 512;  // bytes of version, description, build
 
-[[noreturn]] void refuse(const std::string& what) { throw Error(Code::kFailedPrecondition, what); }
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error(Code::kFailedPrecondition, what);
+}
 
 // The plugin's symbol. Says so when there is only one of another major version.
 ElfSymbol plugin_symbol(const ElfImage& image) {
@@ -52,10 +54,9 @@ PluginFacts read_facts(const ElfImage& image) {
   PluginFacts facts;
   facts.abi_minor = plugin.abi_minor;
   facts.needed = image.needed();
-  const std::array<uint64_t, 4> slots = {symbol.address + offsetof(ipcs_plugin, name),
-                                         symbol.address + offsetof(ipcs_plugin, version),
-                                         symbol.address + offsetof(ipcs_plugin, description),
-                                         symbol.address + offsetof(ipcs_plugin, build)};
+  const std::array<uint64_t, 4> slots = {
+      symbol.address + offsetof(ipcs_plugin, name), symbol.address + offsetof(ipcs_plugin, version),
+      symbol.address + offsetof(ipcs_plugin, description), symbol.address + offsetof(ipcs_plugin, build)};
   const std::map<uint64_t, uint64_t> pointers = image.pointers(slots);
   const auto text = [&](uint64_t slot) {
     const auto found = pointers.find(slot);
@@ -80,13 +81,14 @@ PluginFacts peek(const ByteSource& source, const std::string& label) {
   }
 }
 
-PluginFacts peek(const std::string& path) { return peek(FileSource(path), path); }
+PluginFacts peek(const std::string& path) {
+  return peek(FileSource(path), path);
+}
 
 bool valid_plugin_name(std::string_view name) noexcept {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  return !name.empty() && name.size() <= 32 && lower(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
-    return lower(c) || (c >= '0' && c <= '9') || c == '-';
-  });
+  return !name.empty() && name.size() <= 32 && lower(name[0]) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '-'; });
 }
 
 }  // namespace ipcs::loader

@@ -15,8 +15,8 @@ struct PluginFacts {
   std::string name;
   std::string version;
   std::string description;
-  std::string build;                 // compiler and standard library
-  std::vector<std::string> needed;   // DT_NEEDED
+  std::string build;                // compiler and standard library
+  std::vector<std::string> needed;  // DT_NEEDED
 };
 
 // Reads the plugin `path`. Throws Error with one line that names the file, what is wrong with it and the mend:

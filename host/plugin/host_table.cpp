@@ -18,7 +18,9 @@ namespace {
 
 constexpr size_t kMaxWarnings = 32;  // different misuses of one plugin that are logged
 
-std::string_view view(ipcs_str text) noexcept { return {text.data, text.data != nullptr ? text.size : 0}; }
+std::string_view view(ipcs_str text) noexcept {
+  return {text.data, text.data != nullptr ? text.size : 0};
+}
 
 bool valid_metric(std::string_view name) noexcept {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -112,7 +114,8 @@ void HostTable::log(const ipcs_call* call, int32_t level, std::string_view messa
 void HostTable::metric(std::string_view name, int32_t kind, double value) {
   if (!valid_metric(name)) return warn_once("metric \"" + one_line(name, 80) + "\": not [a-z0-9_]{1,64}, dropped");
   const bool counter = kind == IPCS_METRIC_COUNTER;
-  if ((!counter && kind != IPCS_METRIC_GAUGE) || std::isnan(value) || (counter && !(value >= 0 && std::isfinite(value))))
+  if ((!counter && kind != IPCS_METRIC_GAUGE) || std::isnan(value) ||
+      (counter && !(value >= 0 && std::isfinite(value))))
     return warn_once(fmt::format("metric {}: kind {} with value {} makes no sense, dropped", name, kind, value));
   if (services_.metric) services_.metric(name, static_cast<ipcs_metric_kind>(kind), value);
 }

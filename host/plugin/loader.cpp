@@ -120,8 +120,8 @@ LoadedPlugin LoadedPlugin::load(const std::string& path) {
   namespace dll = boost::dll;
   try {
     // Boost.DLL hands the bits on to dlopen as they are. Its error_code overloads would hide dlerror's text.
-    const auto mode = dll::load_mode::rtld_now | dll::load_mode::rtld_local |
-                      static_cast<dll::load_mode::type>(RTLD_NODELETE);
+    const auto mode =
+        dll::load_mode::rtld_now | dll::load_mode::rtld_local | static_cast<dll::load_mode::type>(RTLD_NODELETE);
     const auto library = std::make_shared<dll::shared_library>(path, mode);
     if (!library->has(IPCS_PLUGIN_SYMBOL))
       throw Error(Code::kFailedPrecondition, path + ": does not export " IPCS_PLUGIN_SYMBOL);

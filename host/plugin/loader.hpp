@@ -19,8 +19,9 @@ struct OpenRequest {
   HostServices services;
 };
 
-// A loaded plugin. Cheap to copy. Its code stays in the process for good: the library is opened with RTLD_NODELETE, since
-// a plugin may have left threads, atexit handlers or thread-local destructors behind. All functions are [thread-safe].
+// A loaded plugin. Cheap to copy. Its code stays in the process for good: the library is opened with RTLD_NODELETE,
+// since a plugin may have left threads, atexit handlers or thread-local destructors behind. All functions are
+// [thread-safe].
 class LoadedPlugin {
  public:
   // Loads `path` (RTLD_NOW | RTLD_LOCAL) and checks its struct and tables. Throws Error kFailedPrecondition naming the

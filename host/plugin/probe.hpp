@@ -17,8 +17,9 @@ struct ProbeOptions {
 // code), or how the process ended: by a signal, an exception, exit() or the time limit (kDeadlineExceeded).
 // kInternal when no process can be started. Blocks the calling thread; may run on several threads at once.
 //
-// The process is made by posix_spawn, never by a bare fork: a threaded parent's locks and gRPC's state would come along.
-// The configuration goes to its standard input and not on its command line, which everybody on the machine can read.
+// The process is made by posix_spawn, never by a bare fork: a threaded parent's locks and gRPC's state would come
+// along. The configuration goes to its standard input and not on its command line, which everybody on the machine can
+// read.
 void probe(const std::string& path, const std::string& config_json, const ProbeOptions& options);
 
 // The other side: main() of `<program> plugin-probe FILE [FD]`. Reads the configuration from standard input, prints

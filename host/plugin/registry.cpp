@@ -51,9 +51,12 @@ std::string nearest(const std::string& word, const std::vector<std::string>& amo
 
 const char* state_name(PluginState state) noexcept {
   switch (state) {
-    case PluginState::kUsable: return "ok";
-    case PluginState::kShadowed: return "shadowed";
-    case PluginState::kRefused: return "refused";
+    case PluginState::kUsable:
+      return "ok";
+    case PluginState::kShadowed:
+      return "shadowed";
+    case PluginState::kRefused:
+      return "refused";
   }
   return "unknown";
 }
@@ -93,7 +96,12 @@ void Registry::add(const std::string& path, const Identity& identity) {
     refuse(e.what());
   }
   // After the peek, which runs nothing, so that the refusal is found under the plugin's own name.
-  if (const auto reason = distrust(path, identity)) refuse(*reason);
+  // The directory is judged as one that holds plugins, too: sticky, as /tmp is, will not do for it.
+  if (const auto reason = distrust(path, identity)) {
+    refuse(*reason);
+  } else if (const auto of_directory = distrust(fs::path(path).parent_path().string(), identity)) {
+    refuse(*of_directory);
+  }
 
   const auto earlier = std::find_if(files_.begin(), files_.end(), [&](const PluginFile& other) {
     return other.name == file.name && other.state != PluginState::kShadowed;
@@ -146,8 +154,8 @@ LoadedPlugin Registry::load(const std::string& name, const std::string& config_j
   probe(file.path, config_json, options);
   LoadedPlugin plugin = LoadedPlugin::load(file.path);
   if (plugin.name() != name)
-    throw Error(Code::kFailedPrecondition, fmt::format("{}: calls itself {} once it is loaded, its file says {}",
-                                                       file.path, plugin.name(), name));
+    throw Error(Code::kFailedPrecondition,
+                fmt::format("{}: calls itself {} once it is loaded, its file says {}", file.path, plugin.name(), name));
   return plugin;
 }
 

@@ -33,8 +33,8 @@ const char* state_name(PluginState state) noexcept;
 // A snapshot of the plugin directories; immutable.
 class Registry {
  public:
-  // Reads all of `dirs`, each in the order of its files' names. A file whose name an earlier one has is shadowed, also by
-  // one that is refused: a broken override must not quietly give way to what it overrides. Files whose names begin
+  // Reads all of `dirs`, each in the order of its files' names. A file whose name an earlier one has is shadowed, also
+  // by one that is refused: a broken override must not quietly give way to what it overrides. Files whose names begin
   // with a dot are passed over. Never throws for what it finds; a directory that does not exist is as good as empty.
   static Registry scan(const std::vector<std::string>& dirs, const Identity& identity);
 

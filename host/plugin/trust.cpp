@@ -45,7 +45,8 @@ std::optional<std::string> distrust(const std::string& path, const Identity& ide
   if (error) return fmt::format("{}: cannot be examined: {}", path, error.message());
   for (bool is_parent = false;; is_parent = true) {
     struct stat st {};
-    if (::stat(at.c_str(), &st) != 0) return fmt::format("{}: cannot be examined: {}", at.string(), std::strerror(errno));
+    if (::stat(at.c_str(), &st) != 0)
+      return fmt::format("{}: cannot be examined: {}", at.string(), std::strerror(errno));
     if (auto reason = distrust(at.string(), st, identity, is_parent)) return reason;
     if (at == at.root_path()) return std::nullopt;
     at = at.parent_path();

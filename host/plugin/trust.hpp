@@ -11,7 +11,7 @@ namespace ipcs::loader {
 
 // As whom this process acts.
 struct Identity {
-  uid_t uid = 0;              // effective user
+  uid_t uid = 0;                // effective user
   bool user_namespace = false;  // not the machine's own one: owners outside it appear as the overflow uid
   static Identity current();
 };

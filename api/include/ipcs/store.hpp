@@ -236,12 +236,14 @@ class Cursor {
   std::vector<ipcs_entry> buffer_;
 };
 
-// An opened backend. Movable; all functions may run on many threads at once. Throws Error unless a function
+// An opened backend. Can be moved to a new object; all functions may run on many threads at once. Throws Error unless a function
 // says otherwise. `owner` is kept alive as long as the store: the loaded plugin and the host table.
 class Store {
  public:
   Store(const ipcs_plugin* plugin, ipcs_store* store, std::shared_ptr<const void> owner) noexcept
       : owner_(std::move(owner)), plugin_(plugin), store_(plugin->store, store) {}
+  Store(Store&&) noexcept = default;
+  Store& operator=(Store&&) = delete;  // member by member the owner would go before the store that needs it
 
   const ipcs_plugin& plugin() const noexcept { return *plugin_; }
   const ipcs_store_ops* ops() const noexcept { return plugin_->store; }

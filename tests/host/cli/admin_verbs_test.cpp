@@ -70,7 +70,10 @@ TEST_CASE("verify lists what is damaged and missing, quarantines, and writing ag
   for (const Json& finding : json["findings"]) found[finding["digest"]] = finding["kind"];
   CHECK(found == std::map<std::string, std::string>{{flipped, "damaged"}, {lost, "missing"}});
 
-  CHECK(world.memory->quarantined.contains(flipped));
+  {
+    const std::lock_guard lock(world.memory->mutex);
+    CHECK(world.memory->quarantined.contains(flipped));
+  }
   check_failed(control.ctl({"content", "get", flipped}), 1, "not found");
   CHECK_THAT(control.ctl({"verify", flipped}).out, StartsWith("missing     " + flipped + "  "));
   CHECK(control.ctl({"status", "--format=json"}).json()["missing"] == 2);
@@ -198,7 +201,10 @@ TEST_CASE("status tells about daemon, store, clients and start") {
                             Contains("at start:  7 blobs, 700B; 1 adopted, 2 missing, 3 damaged, 4 ingests dropped\n"));
   CHECK_THAT(control.ctl({"backend", "status"}).out, Contains("store id:  memory-1\n") && Contains("state:     ok\n"));
   CHECK(control.ctl({"backend", "status", "--format=json"}).json() == json["backend"]);
-  world.memory->read_only = true;
+  {
+    const std::lock_guard lock(world.memory->mutex);
+    world.memory->read_only = true;
+  }
   CHECK_THAT(control.ctl({"backend", "status"}).out, Contains("state:     read-only\n"));
 }
 

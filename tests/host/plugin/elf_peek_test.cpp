@@ -73,7 +73,10 @@ TEST_CASE("what is not even an ELF file is refused") {
   const auto line = [](const std::string& path) -> std::string { return error_of([&] { peek(path); }).what(); };
   CHECK(contains(line(dir.write("empty.so", "")), "empty.so: is empty"));
   CHECK(contains(line(dir.write("text.so", "#!/bin/sh\necho hello\n")), "text.so: is not an ELF file"));
-  CHECK(contains(line(dir.write("tiny.so", "\x7f" "EL")), "is not an ELF file"));
+  CHECK(contains(line(dir.write("tiny.so",
+                                "\x7f"
+                                "EL")),
+                 "is not an ELF file"));
   std::filesystem::create_directory(dir.path("dir.so"));
   CHECK(contains(line(dir.path("dir.so")), "is not a regular file"));
   REQUIRE(::mkfifo(dir.path("fifo.so").c_str(), 0600) == 0);

@@ -17,7 +17,9 @@
 namespace ipcs::loader::test {
 
 // Path of a plugin that the build made for these tests.
-inline std::string built(const std::string& name) { return std::string(IPCS_TEST_PLUGINS) + "/" + name + ".so"; }
+inline std::string built(const std::string& name) {
+  return std::string(IPCS_TEST_PLUGINS) + "/" + name + ".so";
+}
 
 inline std::vector<uint8_t> bytes_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -52,7 +54,9 @@ class TempDir {
     return write(name, std::vector<uint8_t>(text.begin(), text.end()));
   }
   // Puts the built plugin `plugin` here as `name`.
-  std::string copy(const std::string& plugin, const std::string& name) const { return write(name, bytes_of(built(plugin))); }
+  std::string copy(const std::string& plugin, const std::string& name) const {
+    return write(name, bytes_of(built(plugin)));
+  }
 
  private:
   std::string path_;
@@ -75,6 +79,8 @@ Error error_of(Body&& body) {
   return Error(Code::kInternal, "");
 }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace ipcs::loader::test

@@ -33,7 +33,7 @@ TEST_CASE("a good plugin passes its probe") {
   probe(built("good-relr"), "", kPatient);
   probe(built("minor-0"), "{}", kPatient);
   probe(built("larger"), "{}", kPatient);
-  probe(built("dtor-abort"), "{}", kPatient);  // destructors are not run
+  probe(built("dtor-abort"), "{}", kPatient);    // destructors are not run
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);  // no child is left
 }
 
@@ -50,7 +50,9 @@ TEST_CASE("every bad plugin is one line, and the host lives") {
       {"ctor-throw", "boom in a constructor"},
       {"ctor-abort", "crashed with SIGABRT while it was loaded"},
       {"ctor-segv", "crashed with SIGSEGV while it was loaded"},
+#ifndef __SANITIZE_THREAD__  // its runtime ends such a process with a status of its own
       {"ctor-exit", "ended the process with status 0 while it was loaded"},
+#endif
       {"validate-throw", "let an exception out: boom in validate"},
       {"validate-abort", "crashed with SIGABRT while its configuration was checked"},
       {"validate-silent", "the plugin gave no message"},

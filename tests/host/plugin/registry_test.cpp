@@ -109,8 +109,8 @@ TEST_CASE("an unknown backend is answered with the names there are and the neare
   const Registry registry = Registry::scan({dir.path()}, kUser);
   const Error e = error_of([&] { registry.select("god"); });
   CHECK(e.code() == Code::kInvalidArgument);
-  CHECK(std::string(e.what()) == "backend \"god\": no such plugin in " + dir.path() +
-                                     " (there are: good, open-late; did you mean \"good\"?)");
+  CHECK(std::string(e.what()) ==
+        "backend \"god\": no such plugin in " + dir.path() + " (there are: good, open-late; did you mean \"good\"?)");
   CHECK_FALSE(contains(error_of([&] { registry.select("something-else"); }).what(), "did you mean"));
   CHECK(contains(error_of([] { Registry::scan({}, kUser).select("x"); }).what(), "an empty list of directories"));
 }
@@ -136,4 +136,9 @@ TEST_CASE("as root, files that others can write are refused, with one warning fo
   const Registry registry = Registry::scan({dir.path()}, Identity::current());
   CHECK(registry.warnings({}).size() == 1);
   CHECK(contains(error_of([&] { registry.select("good"); }).what(), dir.path() + ": is writable by others"));
+
+  // Sticky, nobody can replace the file, but anybody can put another one before it.
+  REQUIRE(::chmod(dir.path().c_str(), 01777) == 0);
+  const Registry sticky = Registry::scan({dir.path()}, Identity::current());
+  CHECK(contains(error_of([&] { sticky.select("good"); }).what(), dir.path() + ": is writable by others"));
 }

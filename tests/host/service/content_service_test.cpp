@@ -252,7 +252,10 @@ TEST_CASE("bad writes and their codes") {
   CHECK(write(d, {message(api::COMMIT, "r", 0, "x", kUnknown)}).code == StatusCode::FAILED_PRECONDITION);
   CHECK(write(d, {message(api::COMMIT, "r", 0, "x", {}, 2)}).code == StatusCode::FAILED_PRECONDITION);
   CHECK(write(d, {message(api::STAT, "r", 0, {}, digest)}).code == StatusCode::ALREADY_EXISTS);
-  d.world.memory->fail_append = Code::kResourceExhausted;
+  {
+    const std::lock_guard lock(d.world.memory->mutex);
+    d.world.memory->fail_append = Code::kResourceExhausted;
+  }
   const WriteAnswer full = write(d, {message(api::WRITE, "r", 0, "xy")});
   CHECK(full.code == StatusCode::RESOURCE_EXHAUSTED);
   CHECK(full.message == "append: no room");

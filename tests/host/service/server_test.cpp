@@ -208,6 +208,9 @@ TEST_CASE("stop lets a commit that is under way finish") {
   disk.open();
   stopper.join();
   const auto [code, digest] = client.get();
-  CHECK(code == grpc::StatusCode::OK);
-  CHECK(digest == digest_of("foo").to_string());
+  // The answer is sent before the connection closes, but gRPC's client may find the connection closed while it still has
+  // something to send itself, and then drops what it has received. The commit itself must be there.
+  CHECK((code == grpc::StatusCode::OK || code == grpc::StatusCode::UNAVAILABLE));
+  if (code == grpc::StatusCode::OK) CHECK(digest == digest_of("foo").to_string());
+  CHECK(daemon.world.content->info(daemon.world.call, daemon.world.a, digest_of("foo")).size == 3);
 }
