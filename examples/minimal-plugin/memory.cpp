@@ -91,7 +91,7 @@ struct MemoryStore : ContentStore, Tables {
   }
   StoreInfo info(const Call&) override {
     const std::lock_guard lock(mutex);
-    StoreInfo out{.id = id, .location = "memory", .free_bytes = uint64_t{1} << 30};
+    StoreInfo out{.id = id, .location = "memory", .local = true, .free_bytes = uint64_t{1} << 30};
     for (const auto* map : {&blobs, &ingests})
       for (const auto& [name, bytes] : *map) out.used_bytes += bytes->size();
     return out;

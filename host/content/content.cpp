@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <set>
 
 #include "content/writer.hpp"
@@ -101,22 +103,19 @@ Blob Content::update(const Call& call, const Client& client, const Digest& diges
   throw_not_found(digest);
 }
 
-void Content::list(const Client& client, const Filter& filter, const std::function<void(std::span<const Blob>)>& page) {
-  std::vector<Blob> matching;
-  std::string after;
-  for (;;) {
-    std::vector<Blob> rows = catalog_.list(client.list_name(), after, kPage);
-    if (rows.empty()) break;
-    after = rows.back().digest.to_string();
+std::vector<Blob> Listing::next() {
+  while (!over_ && found_.size() < kPage) {
+    std::vector<Blob> rows = catalog_.list(client_, after_, kPage);
+    over_ = rows.empty();
     for (Blob& blob : rows) {
-      if (!filter.matches(BlobAdaptor(blob.digest.to_string(), blob.labels))) continue;
-      matching.push_back(std::move(blob));
-      if (matching.size() < kPage) continue;
-      page(matching);
-      matching.clear();
+      after_ = blob.digest.to_string();
+      if (filter_.matches(BlobAdaptor(after_, blob.labels))) found_.push_back(std::move(blob));
     }
   }
-  if (!matching.empty()) page(matching);
+  const size_t count = std::min(found_.size(), kPage);
+  std::vector<Blob> page(std::make_move_iterator(found_.begin()), std::make_move_iterator(found_.begin() + static_cast<ptrdiff_t>(count)));
+  found_.erase(found_.begin(), found_.begin() + static_cast<ptrdiff_t>(count));
+  return page;
 }
 
 void Content::remove(const Call& call, const Client& client, const Digest& digest) {

@@ -51,6 +51,25 @@ struct IngestStatus {
 class Writer;
 struct OpenIngest;
 
+// A listing under way: the blobs of a client that match a filter, in the order of their digests. No lock is held between
+// pages; a blob that comes or goes meanwhile may be in it or not. Must go before its Content does. One thread.
+class Listing {
+ public:
+  Listing(const catalog::Catalog& catalog, std::string client, Filter filter)
+      : catalog_(catalog), client_(std::move(client)), filter_(std::move(filter)) {}
+
+  // The next blobs, 100 of them unless they are the last; none when the listing is over.
+  std::vector<Blob> next();
+
+ private:
+  const catalog::Catalog& catalog_;
+  const std::string client_;  // as Client::list_name() gives it
+  const Filter filter_;
+  std::string after_;         // the last digest that was looked at
+  std::vector<Blob> found_;   // that match and were not given out yet
+  bool over_ = false;         // the catalog has no more
+};
+
 // A ref for a message: its start, with bytes that are not printable ASCII escaped.
 std::string printable(const std::string& ref);
 
@@ -79,9 +98,8 @@ class Content {
   Blob update(const Call& call, const Client& client, const Digest& digest, const Labels& labels,
               std::span<const std::string> paths);
 
-  // Calls `page` with the client's blobs that match, in pages of at most 100, in the order of their digests. `page`
-  // may itself call any function of Content.
-  void list(const Client& client, const Filter& filter, const std::function<void(std::span<const Blob>)>& page);
+  // Starts a listing of the client's blobs that match.
+  Listing list(const Client& client, Filter filter) const { return Listing(catalog_, client.list_name(), std::move(filter)); }
 
   // Drops the client's claim (the operator's pin); the bytes go when nothing else holds them. No error when there is
   // no such blob, and none when the backend can't remove the bytes or the catalog can't drop the claim: that would end

@@ -160,15 +160,16 @@ class StopWatch {
 struct Listeners {
   std::vector<std::unique_ptr<service::ContentService>> contents;
   std::unique_ptr<service::AdminService> admin;
+  service::Lanes lanes;
   std::vector<std::unique_ptr<service::Server>> servers;
 
   void add(const config::Socket& socket, content::Content& content, bool is_operator, metrics::Metrics& metrics,
            const log::Log& log) {
     contents.push_back(
-        std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, log, &metrics));
-    std::vector<grpc::Service*> services{contents.back().get()};
-    if (is_operator) services.push_back(admin.get());
-    servers.push_back(service::Server::start(to_endpoint(socket), services));
+        std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, &metrics));
+    service::Offer offer{contents.back()->methods(), {}};
+    if (is_operator) offer.services.push_back(admin.get());
+    servers.push_back(service::Server::start(to_endpoint(socket), std::move(offer), lanes, log));
     log.info("listening", {{"client", socket.name}, {"address", socket.address}});
   }
 };

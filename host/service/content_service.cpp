@@ -2,20 +2,25 @@
 #include "service/content_service.hpp"
 
 #include <fmt/format.h>
+#include <google/protobuf/empty.pb.h>
+#include <services/content/v1/content.pb.h>
 
 #include <algorithm>
 #include <optional>
 #include <vector>
 
 #include "content/write_session.hpp"
-#include "service/rpc.hpp"
+#include "service/messages.hpp"
 
 namespace ipcs::service {
 namespace {
 
+namespace api = containerd::services::content::v1;
+
 using content::Digest;
 using content::Labels;
 
+constexpr std::string_view kService = "/containerd.services.content.v1.Content/";
 constexpr uint64_t kReadMessage = 1 << 20;  // bytes of data in one answer to Read
 
 void set_time(int64_t ns, google::protobuf::Timestamp* out) {
@@ -70,7 +75,6 @@ api::WriteAction to_api(content::WriteAction action) {
 }
 
 void set_reply(const content::WriteReply& reply, api::WriteContentResponse* out) {
-  out->Clear();
   out->set_action(to_api(reply.action));
   out->set_offset(reply.offset);
   out->set_total(reply.total);
@@ -95,136 +99,194 @@ Range to_range(const api::ReadContentRequest& request, uint64_t blob_size) {
   return {begin, begin + std::min(wanted, rest)};
 }
 
+// What the exchanges of one client share.
+struct Scope {
+  content::Content& content;
+  const content::Client& client;
+  metrics::Metrics* metrics;  // null: nobody counts
+  bool local_reads;
+};
+
 // One more under a gauge as long as it lives, where somebody counts.
 std::optional<metrics::Held> held(metrics::Metrics* metrics, metrics::Gauge& (metrics::Metrics::*gauge)() noexcept) {
   if (metrics == nullptr) return std::nullopt;
   return std::optional<metrics::Held>(std::in_place, (metrics->*gauge)());
 }
 
+// One request, one response.
+template <class Request, class Response, Lane kLane, void (*kHandle)(const Scope&, const Call&, const Request&, Response*)>
+class Unary final : public Exchange {
+ public:
+  explicit Unary(const Scope& scope) : scope_(scope) {}
+  Lane lane(const grpc::ByteBuffer&) const override { return kLane; }
+  Step on_request(const Call& call, grpc::ByteBuffer& message) override {
+    Request request;
+    parse(message, &request);
+    Response response;
+    kHandle(scope_, call, request, &response);
+    return {serialize(response), Next::kFinish};
+  }
+
+ private:
+  const Scope scope_;
+};
+
+void info(const Scope& scope, const Call& call, const api::InfoRequest& request, api::InfoResponse* response) {
+  set_info(scope.content.info(call, scope.client, Digest::parse(request.digest())), response->mutable_info());
+}
+
+void update(const Scope& scope, const Call& call, const api::UpdateRequest& request, api::UpdateResponse* response) {
+  const auto& paths = request.update_mask().paths();
+  set_info(scope.content.update(call, scope.client, Digest::parse(request.info().digest()),
+                                to_labels(request.info().labels()),
+                                std::vector<std::string>(paths.begin(), paths.end())),
+           response->mutable_info());
+}
+
+void remove(const Scope& scope, const Call& call, const api::DeleteContentRequest& request, google::protobuf::Empty*) {
+  scope.content.remove(call, scope.client, Digest::parse(request.digest()));
+}
+
+void status(const Scope& scope, const Call& call, const api::StatusRequest& request, api::StatusResponse* response) {
+  set_status(scope.content.status(call, scope.client, request.ref()), response->mutable_status());
+}
+
+void list_statuses(const Scope& scope, const Call& call, const api::ListStatusesRequest& request,
+                   api::ListStatusesResponse* response) {
+  for (const auto& status : scope.content.list_statuses(call, scope.client, to_filter(request.filters())))
+    set_status(status, response->add_statuses());
+}
+
+void abort(const Scope& scope, const Call& call, const api::AbortRequest& request, google::protobuf::Empty*) {
+  scope.content.abort(call, scope.client, request.ref());
+}
+
+class List final : public Exchange {
+ public:
+  explicit List(const Scope& scope) : scope_(scope) {}
+  Lane lane(const grpc::ByteBuffer&) const override { return Lane::kLocal; }
+  Step on_request(const Call& call, grpc::ByteBuffer& message) override {
+    api::ListContentRequest request;
+    parse(message, &request);
+    listing_.emplace(scope_.content.list(scope_.client, to_filter(request.filters())));
+    return on_sent(call);
+  }
+  Step on_sent(const Call&) override {
+    const std::vector<content::Blob> page = listing_->next();
+    if (page.empty()) return {};
+    api::ListContentResponse response;
+    for (const content::Blob& blob : page) set_info(blob, response.add_info());
+    return {serialize(response), Next::kSendMore};
+  }
+
+ private:
+  const Scope scope_;
+  std::optional<content::Listing> listing_;
+};
+
+class Read final : public Exchange {
+ public:
+  explicit Read(const Scope& scope) : scope_(scope), open_(held(scope.metrics, &metrics::Metrics::open_reads)) {}
+  // A read from the local disk is done at once: containerd asks for 32 KiB at a time, mostly from the page cache, and a
+  // change of thread would cost more than the read.
+  Lane lane(const grpc::ByteBuffer&) const override { return scope_.local_reads ? Lane::kInline : Lane::kRemote; }
+  Step on_request(const Call& call, grpc::ByteBuffer& message) override {
+    api::ReadContentRequest request;
+    parse(message, &request);
+    blob_ = scope_.content.open(call, Digest::parse(request.digest()));
+    const Range range = to_range(request, blob_->size);
+    begin_ = at_ = range.begin;
+    end_ = range.end;
+    return on_sent(call);
+  }
+  Step on_sent(const Call& call) override {
+    if (at_ == end_) return {};
+    const uint64_t size = std::min(kReadMessage, end_ - at_);
+    api::ReadContentResponse head;
+    head.set_offset(static_cast<int64_t>(at_ - begin_));
+    auto message = serialize_with_bytes(head, api::ReadContentResponse::kDataFieldNumber, size, [&](std::span<uint8_t> out) {
+      const size_t count = blob_->reader.read_at(call, at_, out);
+      if (count < size)
+        throw Error(Code::kDataLoss, fmt::format("content {}: the bytes end at {} of {}", blob_->digest.to_string(),
+                                                 at_ + count, blob_->size));
+    });
+    at_ += size;
+    if (scope_.metrics != nullptr) scope_.metrics->bytes_read().add(static_cast<double>(size));
+    return {std::move(message), at_ == end_ ? Next::kFinish : Next::kSendMore};
+  }
+
+ private:
+  const Scope scope_;
+  const std::optional<metrics::Held> open_;
+  std::shared_ptr<const content::OpenBlob> blob_;
+  uint64_t begin_ = 0, at_ = 0, end_ = 0;
+};
+
+class Write final : public Exchange {
+ public:
+  explicit Write(const Scope& scope)
+      : metrics_(scope.metrics),
+        open_(held(scope.metrics, &metrics::Metrics::open_writes)),
+        session_(scope.content, scope.client) {}
+  // WRITE may wait for a network. The action is the message's first field, and every encoder writes it first; one that
+  // does not gets the other lane, no more.
+  Lane lane(const grpc::ByteBuffer& message) const override {
+    std::vector<grpc::Slice> slices;
+    static constexpr uint8_t kWriteFirst[] = {0x08, 0x01};
+    if (!message.Dump(&slices).ok() || slices.empty() || slices[0].size() < 2) return Lane::kLocal;
+    return std::equal(std::begin(kWriteFirst), std::end(kWriteFirst), slices[0].begin()) ? Lane::kRemote : Lane::kLocal;
+  }
+  Step on_request(const Call& call, grpc::ByteBuffer& message) override {
+    parse(message, &request_);
+    message.Clear();  // its memory is needed no more
+    const Labels labels = to_labels(request_.labels());
+    const content::WriteReply reply = session_.on_message(
+        call,
+        {.action = to_action(request_.action()),
+         .ref = request_.ref(),
+         .total = request_.total(),
+         .expected = request_.expected(),
+         .offset = request_.offset(),
+         .data = std::span(reinterpret_cast<const uint8_t*>(request_.data().data()), request_.data().size()),
+         .labels = labels.empty() ? nullptr : &labels});
+    if (metrics_ != nullptr) metrics_->bytes_written().add(static_cast<double>(request_.data().size()));
+    api::WriteContentResponse response;
+    set_reply(reply, &response);
+    return {serialize(response), reply.done ? Next::kFinish : Next::kReadRequest};
+  }
+
+ private:
+  metrics::Metrics* const metrics_;
+  const std::optional<metrics::Held> open_;
+  content::WriteSession session_;
+  api::WriteContentRequest request_;  // kept between messages for its memory
+};
+
 }  // namespace
 
-ContentService::Counters ContentService::counters(metrics::Metrics* metrics) {
-  const auto rpc = [&](std::string_view method) {
-    return metrics == nullptr ? nullptr
-                              : &metrics->rpc(fmt::format("/{}/{}", api::Content::service_full_name(), method));
-  };
-  return {rpc("Info"), rpc("Update"), rpc("List"), rpc("Delete"), rpc("Read"), rpc("Status"), rpc("ListStatuses"), rpc("Write"), rpc("Abort")};
+template <class Handler>
+void ContentService::add(std::string_view name) {
+  const std::string path = std::string(kService).append(name);
+  methods_.push_back(
+      {path, [this] { return std::make_unique<Handler>(Scope{content_, client_, metrics_, local_reads_}); },
+       metrics_ == nullptr ? nullptr : &metrics_->rpc(path)});
 }
 
-ContentService::ContentService(content::Content& content, content::Client client, log::Log log,
-                               metrics::Metrics* metrics)
+ContentService::ContentService(content::Content& content, content::Client client, metrics::Metrics* metrics)
     : content_(content),
       client_(std::move(client)),
-      log_(std::move(log)),
       metrics_(metrics),
-      counters_(counters(metrics)) {}
-
-grpc::Status ContentService::Info(grpc::ServerContext* context, const api::InfoRequest* request,
-                                  api::InfoResponse* response) {
-  const Rpc rpc(*context, "Info", log_, counters_.info);
-  return rpc.run([&] {
-    set_info(content_.info(rpc.call(), client_, Digest::parse(request->digest())), response->mutable_info());
-  });
-}
-
-grpc::Status ContentService::Update(grpc::ServerContext* context, const api::UpdateRequest* request,
-                                    api::UpdateResponse* response) {
-  const Rpc rpc(*context, "Update", log_, counters_.update);
-  return rpc.run([&] {
-    const auto& paths = request->update_mask().paths();
-    set_info(content_.update(rpc.call(), client_, Digest::parse(request->info().digest()),
-                             to_labels(request->info().labels()), std::vector<std::string>(paths.begin(), paths.end())),
-             response->mutable_info());
-  });
-}
-
-grpc::Status ContentService::List(grpc::ServerContext* context, const api::ListContentRequest* request,
-                                  grpc::ServerWriter<api::ListContentResponse>* stream) {
-  const Rpc rpc(*context, "List", log_, counters_.list);
-  return rpc.run([&] {
-    content_.list(client_, to_filter(request->filters()), [&](std::span<const content::Blob> page) {
-      api::ListContentResponse response;
-      for (const content::Blob& blob : page) set_info(blob, response.add_info());
-      if (!stream->Write(response)) throw Error(Code::kCancelled, "the client has gone");
-    });
-  });
-}
-
-grpc::Status ContentService::Delete(grpc::ServerContext* context, const api::DeleteContentRequest* request,
-                                    google::protobuf::Empty*) {
-  const Rpc rpc(*context, "Delete", log_, counters_.remove);
-  return rpc.run([&] { content_.remove(rpc.call(), client_, Digest::parse(request->digest())); });
-}
-
-grpc::Status ContentService::Read(grpc::ServerContext* context, const api::ReadContentRequest* request,
-                                  grpc::ServerWriter<api::ReadContentResponse>* stream) {
-  const Rpc rpc(*context, "Read", log_, counters_.read);
-  return rpc.run([&] {
-    const auto open = held(metrics_, &metrics::Metrics::open_reads);
-    const auto blob = content_.open(rpc.call(), Digest::parse(request->digest()));
-    const Range range = to_range(*request, blob->size);
-    api::ReadContentResponse response;
-    for (uint64_t at = range.begin; at < range.end;) {
-      std::string& data = *response.mutable_data();
-      data.resize(std::min(kReadMessage, range.end - at));
-      const size_t count =
-          blob->reader.read_at(rpc.call(), at, std::span(reinterpret_cast<uint8_t*>(data.data()), data.size()));
-      if (count < data.size())
-        throw Error(Code::kDataLoss, fmt::format("content {}: the bytes end at {} of {}", blob->digest.to_string(),
-                                                 at + count, blob->size));
-      response.set_offset(static_cast<int64_t>(at - range.begin));
-      if (!stream->Write(response)) throw Error(Code::kCancelled, "the client has gone");
-      at += count;
-      if (metrics_ != nullptr) metrics_->bytes_read().add(static_cast<double>(count));
-    }
-  });
-}
-
-grpc::Status ContentService::Status(grpc::ServerContext* context, const api::StatusRequest* request,
-                                    api::StatusResponse* response) {
-  const Rpc rpc(*context, "Status", log_, counters_.status);
-  return rpc.run([&] { set_status(content_.status(rpc.call(), client_, request->ref()), response->mutable_status()); });
-}
-
-grpc::Status ContentService::ListStatuses(grpc::ServerContext* context, const api::ListStatusesRequest* request,
-                                          api::ListStatusesResponse* response) {
-  const Rpc rpc(*context, "ListStatuses", log_, counters_.list_statuses);
-  return rpc.run([&] {
-    for (const auto& status : content_.list_statuses(rpc.call(), client_, to_filter(request->filters())))
-      set_status(status, response->add_statuses());
-  });
-}
-
-grpc::Status ContentService::Write(
-    grpc::ServerContext* context,
-    grpc::ServerReaderWriter<api::WriteContentResponse, api::WriteContentRequest>* stream) {
-  const Rpc rpc(*context, "Write", log_, counters_.write);
-  return rpc.run([&] {
-    const auto open = held(metrics_, &metrics::Metrics::open_writes);
-    content::WriteSession session(content_, client_);
-    api::WriteContentRequest request;
-    api::WriteContentResponse response;
-    while (stream->Read(&request)) {
-      const Labels labels = to_labels(request.labels());
-      const content::WriteReply reply = session.on_message(
-          rpc.call(), {.action = to_action(request.action()),
-                       .ref = request.ref(),
-                       .total = request.total(),
-                       .expected = request.expected(),
-                       .offset = request.offset(),
-                       .data = std::span(reinterpret_cast<const uint8_t*>(request.data().data()), request.data().size()),
-                       .labels = labels.empty() ? nullptr : &labels});
-      set_reply(reply, &response);
-      if (metrics_ != nullptr) metrics_->bytes_written().add(static_cast<double>(request.data().size()));
-      if (!stream->Write(response) || reply.done) return;
-    }
-  });
-}
-
-grpc::Status ContentService::Abort(grpc::ServerContext* context, const api::AbortRequest* request,
-                                   google::protobuf::Empty*) {
-  const Rpc rpc(*context, "Abort", log_, counters_.abort);
-  return rpc.run([&] { content_.abort(rpc.call(), client_, request->ref()); });
+      local_reads_(content.backend().info(Call()).local) {
+  using google::protobuf::Empty;
+  add<Unary<api::InfoRequest, api::InfoResponse, Lane::kLocal, info>>("Info");
+  add<Unary<api::UpdateRequest, api::UpdateResponse, Lane::kLocal, update>>("Update");
+  add<List>("List");
+  add<Unary<api::DeleteContentRequest, Empty, Lane::kLocal, remove>>("Delete");
+  add<Read>("Read");
+  add<Unary<api::StatusRequest, api::StatusResponse, Lane::kLocal, status>>("Status");
+  add<Unary<api::ListStatusesRequest, api::ListStatusesResponse, Lane::kLocal, list_statuses>>("ListStatuses");
+  add<Write>("Write");
+  add<Unary<api::AbortRequest, Empty, Lane::kLocal, abort>>("Abort");
 }
 
 }  // namespace ipcs::service

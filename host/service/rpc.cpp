@@ -7,7 +7,15 @@
 namespace ipcs::service {
 namespace {
 
-Call::Clock::time_point steady_deadline(const grpc::ServerContext& context) {
+// A client's mistake or an everyday answer is not worth a line; a failing store is.
+bool is_ours(Code code) {
+  return code == Code::kInternal || code == Code::kUnknown || code == Code::kDataLoss ||
+         code == Code::kResourceExhausted || code == Code::kPermissionDenied;
+}
+
+}  // namespace
+
+Call::Clock::time_point deadline_of(const grpc::ServerContext& context) {
   const auto deadline = context.deadline();
   const auto now = std::chrono::system_clock::now();
   // "No deadline" is a time so far away that the sum below would overflow.
@@ -21,35 +29,24 @@ std::optional<TraceContext> trace_of(const grpc::ServerContext& context) {
   return parse_traceparent({found->second.data(), found->second.size()});
 }
 
-// A client's mistake or an everyday answer is not worth a line; a failing store is.
-bool is_ours(Code code) {
-  return code == Code::kInternal || code == Code::kUnknown || code == Code::kDataLoss || code == Code::kResourceExhausted ||
-         code == Code::kPermissionDenied;
-}
-
-}  // namespace
-
-Rpc::Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log, metrics::Rpc* counted)
-    : method_(method), log_(log), counted_(counted), trace_(trace_of(context)), call_(steady_deadline(context)) {
-  if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);
-}
-
-void Rpc::count(Code code) const noexcept {
-  if (counted_ != nullptr) counted_->done(code, Call::Clock::now() - begun_);
-}
-
-grpc::Status Rpc::failed(Code code, const char* message) const {
-  count(code);
+grpc::Status failure_status(Code code, const char* message, std::string_view method,
+                            const std::optional<TraceContext>& trace, const log::Log& log) {
   const log::Level level = is_ours(code) ? log::Level::kError : log::Level::kDebug;
-  if (log_.enabled(level)) {
-    if (trace_) {
-      log_.write(level, message, {{"rpc", std::string(method_)}, {"code", code_name(code)}, {"trace_id", trace_->trace_hex()},
-                                  {"span_id", trace_->span_hex()}});
+  if (log.enabled(level)) {
+    const std::string rpc(method);
+    if (trace) {
+      log.write(level, message, {{"rpc", rpc}, {"code", code_name(code)}, {"trace_id", trace->trace_hex()},
+                                 {"span_id", trace->span_hex()}});
     } else {
-      log_.write(level, message, {{"rpc", std::string(method_)}, {"code", code_name(code)}});
+      log.write(level, message, {{"rpc", rpc}, {"code", code_name(code)}});
     }
   }
   return grpc::Status(static_cast<grpc::StatusCode>(code), message);
+}
+
+Rpc::Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log)
+    : method_(method), log_(log), trace_(trace_of(context)), call_(deadline_of(context)) {
+  if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);
 }
 
 }  // namespace ipcs::service

@@ -1,4 +1,4 @@
-// What every RPC handler shares: its call context, and how an exception becomes a gRPC status.
+// What all RPCs share: deadline and trace from gRPC's context, and how a failure becomes a gRPC status.
 #pragma once
 
 #include <grpcpp/server_context.h>
@@ -11,42 +11,46 @@
 #include "ipcs/error.hpp"
 #include "ipcs/store.hpp"
 #include "log/log.hpp"
-#include "metrics/metrics.hpp"
 #include "service/trace.hpp"
 
 namespace ipcs::service {
 
-// The circumstances of one RPC, taken from gRPC's context: its deadline and its trace. Lives as long as the handler.
+// The deadline that the client has set, far away when it has set none.
+Call::Clock::time_point deadline_of(const grpc::ServerContext& context);
+
+// The trace that the client continues, if any.
+std::optional<TraceContext> trace_of(const grpc::ServerContext& context);
+
+// The status of an RPC that failed. A failure that is ours, not the client's, is logged with the trace id; others only at
+// level debug. `method` is the method's name without package and service.
+grpc::Status failure_status(Code code, const char* message, std::string_view method,
+                            const std::optional<TraceContext>& trace, const log::Log& log);
+
+// The circumstances of one RPC on gRPC's own threads: its deadline and its trace. Lives as long as the handler.
 class Rpc {
  public:
-  // `method` is a literal, for the log. `counted` gets the code and the time of the call; null: nobody counts.
-  Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log, metrics::Rpc* counted = nullptr);
+  // `method` is a literal, for the log.
+  Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log);
 
   const Call& call() const noexcept { return call_; }
 
   // Runs a handler; this is where exceptions end. An Error becomes a status of the same code and text, anything else
-  // INTERNAL. Failures that are ours, not the client's, are logged with the trace id.
+  // INTERNAL.
   template <class Body>
   grpc::Status run(Body&& body) const {
     try {
       body();
-      count(Code::kOk);
       return grpc::Status::OK;
     } catch (const Error& e) {
-      return failed(e.code(), e.what());
+      return failure_status(e.code(), e.what(), method_, trace_, log_);
     } catch (const std::exception& e) {
-      return failed(Code::kInternal, e.what());
+      return failure_status(Code::kInternal, e.what(), method_, trace_, log_);
     }
   }
 
  private:
-  grpc::Status failed(Code code, const char* message) const;
-  void count(Code code) const noexcept;
-
   const std::string_view method_;
   const log::Log& log_;
-  metrics::Rpc* const counted_;
-  const Call::Clock::time_point begun_ = Call::Clock::now();
   std::optional<TraceContext> trace_;
   Call call_;
 };

@@ -15,12 +15,16 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "ipcs/error.hpp"
+#include "service/active_call.hpp"
 
 namespace ipcs::service {
 namespace {
 
+constexpr int kQueueThreads = 2;   // take events of a server; one may be reading from disk meanwhile
+constexpr int kWaitingCalls = 16;  // RPCs that can arrive at the same moment without waiting for a thread
 constexpr int kMaxMessage = 16 << 20;  // containerd sends up to 8 MiB and some framing
 
 Error failure(Code code, const std::string& path, const std::string& what) {
@@ -65,11 +69,27 @@ void make_parent(const std::string& path) {
   if (error) throw failure(Code::kInvalidArgument, path, fmt::format("its directory can't be made: {}", error.message()));
 }
 
+// Handles events until the queue has been shut down and is empty.
+void drain(grpc::ServerCompletionQueue& queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue.Next(&tag, &ok)) ActiveCall::on_event(tag, ok);
+}
+
 }  // namespace
+
+struct Server::State {
+  Offer offer;
+  grpc::AsyncGenericService generic;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue;
+  std::unique_ptr<grpc::Server> server;
+  CallContext calls;
+  std::vector<std::thread> threads;
+};
 
 Server::Server(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
 
-std::unique_ptr<Server> Server::start(const Endpoint& endpoint, const std::vector<grpc::Service*>& services) {
+std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lanes& lanes, const log::Log& log) {
   make_parent(endpoint.path);
   std::unique_ptr<Server> server(new Server(endpoint.path, lock_beside(endpoint.path)));
   remove_stale(endpoint.path);
@@ -77,6 +97,8 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, const std::vecto
   // Whoever gives gRPC's last reference back waits for its background poller, up to ten seconds: one is kept for good.
   [[maybe_unused]] static const bool kept = (grpc_init(), true);
 
+  auto state = std::make_unique<State>();
+  state->offer = std::move(offer);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   int bound = 0;
@@ -85,25 +107,43 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, const std::vecto
   builder.SetMaxSendMessageSize(kMaxMessage);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 4);
-  for (grpc::Service* service : services) builder.RegisterService(service);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  for (grpc::Service* service : state->offer.services) builder.RegisterService(service);
+  builder.RegisterAsyncGenericService(&state->generic);
+  state->queue = builder.AddCompletionQueue();
   // The socket must never be open to more people than configured, not even for the moment between bind and chmod.
   const mode_t old_umask = ::umask(0177);
-  server->server_ = builder.BuildAndStart();
+  state->server = builder.BuildAndStart();
   ::umask(old_umask);
-  if (!server->server_ || bound == 0)
+  if (!state->server || bound == 0) {
+    state->server.reset();  // before its queue
+    state->queue->Shutdown();
+    drain(*state->queue);
     throw failure(Code::kInvalidArgument, endpoint.path, "can't be bound (is the directory writable, the path under 108 bytes?)");
+  }
+  state->calls.service = &state->generic;
+  state->calls.queue = state->queue.get();
+  state->calls.local = &lanes.local;
+  state->calls.remote = &lanes.remote;
+  state->calls.log = log;
+  for (const Method& method : state->offer.methods) state->calls.methods.emplace(method.path, &method);
+  for (int i = 0; i < kWaitingCalls; ++i) ActiveCall::accept(state->calls);
+  for (int i = 0; i < kQueueThreads; ++i) state->threads.emplace_back([queue = state->queue.get()] { drain(*queue); });
+  server->state_ = std::move(state);
   set_access(endpoint);
-  server->server_->GetHealthCheckService()->SetServingStatus(true);
+  server->state_->server->GetHealthCheckService()->SetServingStatus(true);
   return server;
 }
 
 void Server::stop(std::chrono::system_clock::time_point deadline) {
-  if (!server_) return;
-  server_->GetHealthCheckService()->SetServingStatus(false);
-  server_->Shutdown(deadline);
-  server_->Wait();
-  server_.reset();
+  if (!state_) return;
+  state_->server->GetHealthCheckService()->SetServingStatus(false);
+  state_->server->Shutdown(deadline);
+  // gRPC has cancelled what was left; its last events may still be on their way through a lane.
+  while (state_->calls.active > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  state_->queue->Shutdown();
+  for (std::thread& thread : state_->threads) thread.join();
+  state_.reset();
   ::unlink(path_.c_str());
 }
 

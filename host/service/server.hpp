@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "log/log.hpp"
+#include "service/exchange.hpp"
+#include "service/worker_pool.hpp"
+
 namespace grpc {
-class Server;
 class Service;
 }  // namespace grpc
 
@@ -24,13 +27,27 @@ struct Endpoint {
   mode_t mode = 0660;
 };
 
-// A running gRPC server. start() binds, the destructor stops. The services outlive it.
+// Where the steps of RPCs run, for all servers of a daemon together. What hangs in one lane takes no thread from the other.
+struct Lanes {
+  static constexpr size_t kMaxThreads = 2048;
+  WorkerPool local{kMaxThreads};
+  WorkerPool remote{kMaxThreads};
+};
+
+// What a server answers: `methods` on the completion queue, `services` on gRPC's own threads (for the operator's calls,
+// which are few). What they refer to outlives the server.
+struct Offer {
+  std::vector<Method> methods;
+  std::vector<grpc::Service*> services;
+};
+
+// A running gRPC server. start() binds, the destructor stops.
 class Server {
  public:
   // Takes a lock beside the socket (`<path>.lock`), removes a socket that a dead daemon left, binds, sets owner and
   // mode, and serves, grpc.health.v1 too. Throws Error kFailedPrecondition when another daemon has the socket,
   // kInvalidArgument when the path can't be bound; both name it.
-  static std::unique_ptr<Server> start(const Endpoint& endpoint, const std::vector<grpc::Service*>& services);
+  static std::unique_ptr<Server> start(const Endpoint& endpoint, Offer offer, Lanes& lanes, const log::Log& log);
 
   ~Server();
   Server(const Server&) = delete;
@@ -40,11 +57,12 @@ class Server {
   void stop(std::chrono::system_clock::time_point deadline);
 
  private:
+  struct State;
   Server(std::string path, int lock_fd);
 
   const std::string path_;
   const int lock_fd_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<State> state_;  // null once stopped
 };
 
 }  // namespace ipcs::service

@@ -109,6 +109,7 @@ plugin::StoreInfo LocalStore::info(const plugin::Call&) {
   info.id = id_;
   info.location = file_system_->location();
   info.read_only = read_only_;
+  info.local = true;
   info.full = is_full(space);
   info.used_bytes = used_;
   info.quota_bytes = config_.quota;

@@ -183,7 +183,8 @@ enum { /* ipcs_plugin.open flags */
 
 enum { /* ipcs_store_info.flags */
   IPCS_STORE_READ_ONLY = 1u << 0,
-  IPCS_STORE_FULL = 1u << 1 /* new ingests are refused with IPCS_RESOURCE_EXHAUSTED */
+  IPCS_STORE_FULL = 1u << 1, /* new ingests are refused with IPCS_RESOURCE_EXHAUSTED */
+  IPCS_STORE_LOCAL = 1u << 2 /* open_blob and read_at wait for a local disk at most, never for a network */
 };
 
 /* What a store says of itself. The host sets struct_size; the plugin writes only what lies within. */

@@ -90,6 +90,7 @@ struct StoreInfo {
   std::string location;  // cut to 255 bytes
   bool read_only = false;
   bool full = false;
+  bool local = false;    // reads wait for a local disk at most, never for a network
   uint64_t used_bytes = 0;
   uint64_t free_bytes = 0;
   uint64_t quota_bytes = 0;
@@ -196,7 +197,8 @@ inline void copy_text(const std::string& text, char* out, size_t capacity) noexc
 inline void write_info(const StoreInfo& info, ipcs_store_info* out) {
   ipcs_store_info full{};
   full.struct_size = out->struct_size;
-  full.flags = (info.read_only ? uint32_t{IPCS_STORE_READ_ONLY} : 0u) | (info.full ? uint32_t{IPCS_STORE_FULL} : 0u);
+  full.flags = (info.read_only ? uint32_t{IPCS_STORE_READ_ONLY} : 0u) | (info.full ? uint32_t{IPCS_STORE_FULL} : 0u) |
+               (info.local ? uint32_t{IPCS_STORE_LOCAL} : 0u);
   copy_text(info.id, full.id, sizeof full.id);
   copy_text(info.location, full.location, sizeof full.location);
   full.used_bytes = info.used_bytes;

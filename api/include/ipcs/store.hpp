@@ -38,9 +38,7 @@ class Call {
     call_.cancelled = [](const ipcs_call* c) { return static_cast<int32_t>(self(c).cancelled()); };
     call_.cancel_fd = [](const ipcs_call* c) { return self(c).cancel_fd(); };
   }
-  explicit Call(Clock::time_point deadline) noexcept : Call() {
-    call_.deadline_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
-  }
+  explicit Call(Clock::time_point deadline) noexcept : Call() { set_deadline(deadline); }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   ~Call() {
@@ -48,6 +46,10 @@ class Call {
     if (fd >= 0) ::close(fd);
   }
 
+  // Before the call is given to anybody.
+  void set_deadline(Clock::time_point deadline) noexcept {
+    call_.deadline_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+  }
   // W3C trace context: 16 and 8 bytes.
   void set_trace(std::span<const uint8_t, 16> trace_id, std::span<const uint8_t, 8> span_id) noexcept {
     std::copy(trace_id.begin(), trace_id.end(), call_.trace_id);
@@ -102,6 +104,7 @@ struct StoreInfo {
   std::string location;
   bool read_only = false;
   bool full = false;
+  bool local = false;  // reads wait for a local disk at most
   uint64_t used_bytes = 0;
   uint64_t free_bytes = 0;
   uint64_t quota_bytes = 0;  // 0: none
@@ -255,7 +258,8 @@ class Store {
     detail::check(store_->info(store_.get(), call.abi(), &raw, &status), status);
     raw.id[sizeof raw.id - 1] = 0;
     raw.location[sizeof raw.location - 1] = 0;
-    return {raw.id,          raw.location,   (raw.flags & IPCS_STORE_READ_ONLY) != 0, (raw.flags & IPCS_STORE_FULL) != 0,
+    const auto has = [&](uint32_t flag) { return (raw.flags & flag) != 0; };
+    return {raw.id,         raw.location,   has(IPCS_STORE_READ_ONLY), has(IPCS_STORE_FULL), has(IPCS_STORE_LOCAL),
             raw.used_bytes, raw.free_bytes, raw.quota_bytes};
   }
   // Nothing when there is no such blob.

@@ -65,9 +65,10 @@ TEST_CASE("nobody listens") {
 
 TEST_CASE("a socket that is not ipcsd's control socket") {
   World world;
-  service::ContentService content(*world.content, world.a, log::Log::none());
+  service::ContentService content(*world.content, world.a);
+  service::Lanes lanes;
   const std::string socket = world.dir / "containerd.sock";
-  const auto server = service::Server::start({socket, {}, {}, 0600}, {&content});
+  const auto server = service::Server::start({socket, {}, {}, 0600}, {content.methods(), {}}, lanes, log::Log::none());
   check_failed(Run(world.dir, {"-a", socket, "status"}).wait(), 1, socket + " is not ipcsd's control socket");
 }
 

@@ -108,10 +108,12 @@ class Run {
 // A daemon with the clients a and b.
 struct Control {
   World world;
-  service::ContentService content{*world.content, world.op, log::Log::none()};
+  service::ContentService content{*world.content, world.op};
   service::AdminService admin{*world.content, facts(), log::Log::none()};
   const std::string socket = world.dir / "control.sock";
-  std::unique_ptr<service::Server> server = service::Server::start({socket, {}, {}, 0600}, {&content, &admin});
+  service::Lanes lanes;
+  std::unique_ptr<service::Server> server =
+      service::Server::start({socket, {}, {}, 0600}, {content.methods(), {&admin}}, lanes, log::Log::none());
 
   ~Control() { server.reset(); }
 

@@ -71,7 +71,7 @@ class Worker {
       case 7: w_.content->abort(call_, client(), any(kRefs)); break;
       case 8:
         expect_codes({Code::kNotFound}, [&] { w_.content->status(call_, client(), any(kRefs)); });
-        w_.content->list(client(), content::Filter::parse({}), [](auto) {});
+        each_page(w_.content->list(client(), content::Filter::parse({})), [](auto) {});
         break;
       case 9:
         expect_codes({Code::kNotFound}, [&] {

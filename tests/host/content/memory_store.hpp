@@ -214,7 +214,7 @@ class Store final : public plugin::ContentStore {
   plugin::StoreInfo info(const plugin::Call& call) override {
     memory_->enter("info", call);
     const std::lock_guard lock(memory_->mutex);
-    return {memory_->id, "memory", memory_->read_only, false, 0, 0, 0};
+    return {memory_->id, "memory", memory_->read_only, false, false, 0, 0, 0};
   }
   plugin::Entry stat_blob(const plugin::Call& call, std::string_view digest) override {
     memory_->enter("stat_blob", call);

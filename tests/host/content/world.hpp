@@ -40,6 +40,12 @@ class TempDir {
 inline Bytes bytes_of(std::string_view text) { return Bytes(text.begin(), text.end()); }
 inline oci::Digest digest_of(std::string_view text) { return oci::Digest::of(text); }
 
+// Goes through a listing to its end.
+template <class Body>
+void each_page(content::Listing listing, Body&& body) {
+  for (auto page = listing.next(); !page.empty(); page = listing.next()) body(std::span<const content::Blob>(page));
+}
+
 // The code of the Error that `body` throws; kOk when it throws none.
 template <class Body>
 Code code_of(Body&& body) {
@@ -95,7 +101,7 @@ struct World {
   }
   std::vector<std::string> listed(const content::Client& client) {
     std::vector<std::string> found;
-    content->list(client, content::Filter::parse({}), [&](std::span<const content::Blob> page) {
+    each_page(content->list(client, content::Filter::parse({})), [&](std::span<const content::Blob> page) {
       for (const content::Blob& blob : page) found.push_back(blob.digest.to_string());
     });
     return found;

@@ -9,7 +9,7 @@ using namespace ipcs;
 using namespace ipcs::test;
 using namespace std::chrono_literals;
 using grpc::StatusCode;
-namespace api = service::api;
+namespace api = containerd::services::content::v1;
 
 namespace {
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <grpcpp/grpcpp.h>
+#include <services/content/v1/content.grpc.pb.h>
 
 #include "host/content/world.hpp"
 #include "service/content_service.hpp"
@@ -11,18 +12,19 @@ namespace ipcs::test {
 
 struct Daemon {
   explicit Daemon(const std::string& client = "a")
-      : service(*world.content, client == content::kOperator ? world.op : content::Client{client}, log::Log::none()),
+      : service(*world.content, client == content::kOperator ? world.op : content::Client{client}),
         socket(world.dir / "run/ipcs.sock"),
-        server(service::Server::start({socket, {}, {}, 0660}, {&service})),
+        server(service::Server::start({socket, {}, {}, 0660}, {service.methods(), {}}, lanes, log::Log::none())),
         channel(grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials())),
-        stub(service::api::Content::NewStub(channel)) {}
+        stub(containerd::services::content::v1::Content::NewStub(channel)) {}
 
   World world;
   service::ContentService service;
+  service::Lanes lanes;
   const std::string socket;
   std::unique_ptr<service::Server> server;
   std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<service::api::Content::Stub> stub;
+  std::unique_ptr<containerd::services::content::v1::Content::Stub> stub;
 };
 
 }  // namespace ipcs::test

@@ -2,7 +2,6 @@
 #include "service/server.hpp"
 
 #include <grpcpp/generic/generic_stub.h>
-#include <ipcs/v1/admin.grpc.pb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,14 +17,14 @@ using namespace ipcs::test;
 using namespace std::chrono_literals;
 using service::Endpoint;
 using service::Server;
-namespace api = service::api;
+namespace api = containerd::services::content::v1;
 
 namespace {
 
-// gRPC starts no server without a service; this one answers nothing.
+// A server that answers nothing but health checks.
 std::unique_ptr<Server> start(const Endpoint& endpoint) {
-  static v1::Admin::Service service;
-  return Server::start(endpoint, {&service});
+  static service::Lanes lanes;
+  return Server::start(endpoint, {}, lanes, log::Log::none());
 }
 
 std::unique_ptr<Server> start(const std::string& path) { return start(Endpoint{path, {}, {}, 0660}); }

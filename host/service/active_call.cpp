@@ -1,0 +1,119 @@
+// From completion-queue events to an Exchange and back.
+#include "service/active_call.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+
+#include "service/rpc.hpp"
+
+namespace ipcs::service {
+
+ActiveCall::ActiveCall(CallContext& context) : context_(context) {
+  server_context_.AsyncNotifyWhenDone(&done_);
+  context.service->RequestCall(&server_context_, &stream_, context.queue, context.queue, &accepted_);
+}
+
+ActiveCall::~ActiveCall() = default;
+
+void ActiveCall::on_accepted(bool ok) {
+  if (!ok) {  // the server ends; gRPC sends no further event for a call that never began
+    delete this;
+    return;
+  }
+  ++context_.active;
+  accept(context_);
+  begun_ = Call::Clock::now();
+  call_.set_deadline(deadline_of(server_context_));
+  trace_ = trace_of(server_context_);
+  if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);
+  const auto found = context_.methods.find(server_context_.method());
+  if (found == context_.methods.end()) {
+    finish({grpc::StatusCode::UNIMPLEMENTED, fmt::format("unknown method {}", server_context_.method())});
+    return;
+  }
+  method_ = found->second;
+  exchange_ = method_->start();
+  stream_.Read(&message_, &request_);
+}
+
+void ActiveCall::on_request(bool ok) {
+  // The client has nothing more to say, or has gone; a stream that never said anything ends as well.
+  if (!ok) return finish(grpc::Status::OK);
+  lane_ = exchange_->lane(message_);
+  run([this] { return exchange_->on_request(call_, message_); });
+}
+
+void ActiveCall::on_written(bool ok) {
+  if (!ok) return fail(Code::kCancelled, "the client has gone");
+  if (next_ == Next::kReadRequest) {
+    stream_.Read(&message_, &request_);
+  } else {
+    run([this] { return exchange_->on_sent(call_); });
+  }
+}
+
+template <class Body>
+void ActiveCall::run(Body body) {
+  auto guarded = [this, body = std::move(body)] {
+    try {
+      apply(body());
+    } catch (const Error& e) {
+      fail(e.code(), e.what());
+    } catch (const std::exception& e) {
+      fail(Code::kInternal, e.what());
+    }
+  };
+  switch (lane_) {
+    case Lane::kInline: return guarded();
+    case Lane::kLocal: return context_.local->submit(guarded);
+    case Lane::kRemote: return context_.remote->submit(guarded);
+  }
+}
+
+void ActiveCall::apply(Step step) {
+  message_.Clear();
+  next_ = step.next;
+  if (step.next == Next::kFinish) {
+    if (!step.message) return finish(grpc::Status::OK);
+    exchange_.reset();
+    count(Code::kOk);
+    stream_.WriteAndFinish(*step.message, grpc::WriteOptions(), grpc::Status::OK, &finished_);
+  } else if (step.message) {
+    stream_.Write(*step.message, &written_);
+  } else {
+    on_written(true);
+  }
+}
+
+void ActiveCall::finish(const grpc::Status& status) {
+  // Before the client hears of the end: what it held, such as a ref, is free when it does.
+  exchange_.reset();
+  count(static_cast<Code>(status.error_code()));
+  stream_.Finish(status, &finished_);
+}
+
+void ActiveCall::fail(Code code, const char* message) {
+  const std::string_view path = method_ == nullptr ? "unknown" : std::string_view(method_->path);
+  finish(failure_status(code, message, path.substr(path.rfind('/') + 1), trace_, context_.log));
+}
+
+void ActiveCall::count(Code code) const noexcept {
+  if (method_ != nullptr && method_->metrics != nullptr) method_->metrics->done(code, Call::Clock::now() - begun_);
+}
+
+void ActiveCall::on_finished(bool) { release(); }
+
+void ActiveCall::on_done(bool) {
+  if (server_context_.IsCancelled()) call_.cancel();
+  release();
+}
+
+void ActiveCall::release() {
+  if (--pending_ > 0) return;
+  CallContext& context = context_;
+  delete this;
+  --context.active;
+}
+
+}  // namespace ipcs::service

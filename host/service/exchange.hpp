@@ -1,0 +1,54 @@
+// One RPC as its handler sees it: request messages come in and answers go out, one at a time.
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ipcs/store.hpp"
+#include "metrics/metrics.hpp"
+
+namespace ipcs::service {
+
+// What follows an answer.
+enum class Next {
+  kFinish,       // the RPC ends with OK
+  kSendMore,     // on_sent() is called when the answer is on its way
+  kReadRequest,  // on_request() is called with the next message; the RPC ends with OK when the client sends no more
+};
+
+// An answer, none when nothing is to be sent, and what follows it.
+struct Step {
+  std::optional<grpc::ByteBuffer> message;
+  Next next = Next::kFinish;
+};
+
+// Where a step of an RPC runs. Lanes never share threads: whatever may wait for a network can fill its own lane only.
+enum class Lane {
+  kInline,  // at once, on the thread that took the event: microseconds
+  kLocal,   // may wait for the local disk
+  kRemote,  // may wait for the network
+};
+
+// The handler of one RPC. Its functions never run at the same time, but on different threads. An Error that they throw
+// is the RPC's status.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  // Where on_request(request) is to run, and the steps that follow it.
+  virtual Lane lane(const grpc::ByteBuffer& request) const = 0;
+  virtual Step on_request(const Call& call, grpc::ByteBuffer& request) = 0;
+  virtual Step on_sent(const Call&) { return {}; }
+};
+
+// A method that a server offers.
+struct Method {
+  std::string path;  // "/package.Service/Method"
+  std::function<std::unique_ptr<Exchange>()> start;
+  metrics::Rpc* metrics = nullptr;  // counts the calls; null: nobody does
+};
+
+}  // namespace ipcs::service

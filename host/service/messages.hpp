@@ -1,0 +1,24 @@
+// Protobuf messages in and out of gRPC's byte buffers.
+#pragma once
+
+#include <google/protobuf/message_lite.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstddef>
+#include <functional>
+#include <cstdint>
+#include <span>
+
+namespace ipcs::service {
+
+// Throws Error kInvalidArgument when the bytes are not such a message.
+void parse(grpc::ByteBuffer& buffer, google::protobuf::MessageLite* message);
+
+grpc::ByteBuffer serialize(const google::protobuf::MessageLite& message);
+
+// A message of which a `bytes` field is filled in place: `head` (fields before it, serialized), then field `number` with
+// `size` bytes that `fill` writes. No copy is made of them.
+grpc::ByteBuffer serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
+                                      const std::function<void(std::span<uint8_t>)>& fill);
+
+}  // namespace ipcs::service

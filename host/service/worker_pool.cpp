@@ -1,0 +1,54 @@
+// Detached threads that the pool counts instead of owning: an idle one ends by itself.
+#include "service/worker_pool.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace ipcs::service {
+namespace {
+
+constexpr auto kIdleTime = std::chrono::seconds(10);
+
+}  // namespace
+
+void WorkerPool::submit(std::function<void()> task) {
+  std::unique_lock lock(mutex_);
+  tasks_.push_back(std::move(task));
+  if (idle_ >= tasks_.size() || threads_ == max_threads_) {
+    lock.unlock();
+    changed_.notify_one();
+    return;
+  }
+  ++threads_;
+  lock.unlock();
+  std::thread([this] { work(); }).detach();
+}
+
+void WorkerPool::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (tasks_.empty()) {
+      ++idle_;
+      const bool woken = changed_.wait_for(lock, kIdleTime, [this] { return stopping_ || !tasks_.empty(); });
+      --idle_;
+      if (!woken || tasks_.empty()) break;
+    }
+    const std::function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    task();
+    lock.lock();
+  }
+  --threads_;
+  // Under the mutex: the destructor may run as soon as it is free.
+  changed_.notify_all();
+}
+
+WorkerPool::~WorkerPool() {
+  std::unique_lock lock(mutex_);
+  stopping_ = true;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return threads_ == 0; });
+}
+
+}  // namespace ipcs::service
