@@ -5,16 +5,25 @@
 
 #include <exception>
 
+#include "service/happens_before.hpp"
 #include "service/rpc.hpp"
 
 namespace ipcs::service {
 
 ActiveCall::ActiveCall(CallContext& context) : context_(context) {
+  happens_before(&done_);
   server_context_.AsyncNotifyWhenDone(&done_);
+  happens_before(&accepted_);
   context.service->RequestCall(&server_context_, &stream_, context.queue, context.queue, &accepted_);
 }
 
 ActiveCall::~ActiveCall() = default;
+
+void ActiveCall::on_event(void* tag, bool ok) {
+  happens_after(tag);
+  const Tag& of = *static_cast<Tag*>(tag);
+  (of.call->*of.handle)(ok);
+}
 
 void ActiveCall::on_accepted(bool ok) {
   if (!ok) {  // the server ends; gRPC sends no further event for a call that never began
@@ -34,6 +43,7 @@ void ActiveCall::on_accepted(bool ok) {
   }
   method_ = found->second;
   exchange_ = method_->start();
+  happens_before(&request_);
   stream_.Read(&message_, &request_);
 }
 
@@ -47,6 +57,7 @@ void ActiveCall::on_request(bool ok) {
 void ActiveCall::on_written(bool ok) {
   if (!ok) return fail(Code::kCancelled, "the client has gone");
   if (next_ == Next::kReadRequest) {
+    happens_before(&request_);
     stream_.Read(&message_, &request_);
   } else {
     run([this] { return exchange_->on_sent(call_); });
@@ -78,8 +89,10 @@ void ActiveCall::apply(Step step) {
     if (!step.message) return finish(grpc::Status::OK);
     exchange_.reset();
     count(Code::kOk);
+    happens_before(&finished_);
     stream_.WriteAndFinish(*step.message, grpc::WriteOptions(), grpc::Status::OK, &finished_);
   } else if (step.message) {
+    happens_before(&written_);
     stream_.Write(*step.message, &written_);
   } else {
     on_written(true);
@@ -90,6 +103,7 @@ void ActiveCall::finish(const grpc::Status& status) {
   // Before the client hears of the end: what it held, such as a ref, is free when it does.
   exchange_.reset();
   count(static_cast<Code>(status.error_code()));
+  happens_before(&finished_);
   stream_.Finish(status, &finished_);
 }
 

@@ -41,10 +41,7 @@ class ActiveCall {
     void (ActiveCall::*handle)(bool ok);
   };
   // Handles an event of the queue.
-  static void on_event(void* tag, bool ok) {
-    const Tag& t = *static_cast<Tag*>(tag);
-    (t.call->*t.handle)(ok);
-  }
+  static void on_event(void* tag, bool ok);
 
  private:
   explicit ActiveCall(CallContext& context);

@@ -89,11 +89,11 @@ TEST_CASE("verify ends when it is interrupted") {
   World& world = control.world;
   for (int i = 0; i < 300; ++i) world.put(world.op, std::to_string(i));
   std::atomic<int> opened{0};
-  world.memory->on_call = [&](const char* function, const plugin::Call&) {
+  world.memory->set_on_call([&](const char* function, const plugin::Call&) {
     if (std::string_view(function) != "open_blob") return;
     ++opened;
     std::this_thread::sleep_for(20ms);
-  };
+  });
   Run run(world.dir, control.addressed({"verify"}));
   CHECK(eventually([&] { return opened > 3; }));
   run.kill(SIGINT);
@@ -109,7 +109,7 @@ TEST_CASE("a request that takes too long ends at its time limit") {
   Control control;
   World& world = control.world;
   for (int i = 0; i < 100; ++i) world.put(world.op, std::to_string(i));
-  world.memory->on_call = [](const char*, const plugin::Call&) { std::this_thread::sleep_for(20ms); };
+  world.memory->set_on_call([](const char*, const plugin::Call&) { std::this_thread::sleep_for(20ms); });
   check_failed(control.ctl({"verify", "--timeout", "300ms"}), 1, "no answer in 300ms (--timeout sets another limit)");
 }
 
@@ -117,9 +117,9 @@ TEST_CASE("a bar on a terminal, none where it is not wanted") {
   Control control;
   World& world = control.world;
   for (int i = 0; i < 40; ++i) world.put(world.op, std::string(1000, static_cast<char>('a' + i)));
-  world.memory->on_call = [](const char* function, const plugin::Call&) {
+  world.memory->set_on_call([](const char* function, const plugin::Call&) {
     if (std::string_view(function) == "open_blob") std::this_thread::sleep_for(30ms);
-  };
+  });
   const auto on_terminal = [&](std::vector<std::string> args, const std::string& term) {
     const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     REQUIRE(master >= 0);

@@ -77,7 +77,8 @@ struct Memory {
   std::atomic<size_t> readable{SIZE_MAX};  // bytes of a blob that can be read, whatever its size
   Gate commit_gate;                        // before a commit becomes visible
   // Called with the name of the function, without the mutex.
-  std::function<void(const char*, const plugin::Call&)> on_call;
+  using OnCall = std::function<void(const char*, const plugin::Call&)>;
+  OnCall on_call;  // guarded by mutex
   std::function<void(const std::string& digest)> before_visible;
 
   void put(const std::string& digest, Bytes bytes) {
@@ -100,8 +101,17 @@ struct Memory {
     const std::lock_guard lock(mutex);
     return breaches;
   }
+  void set_on_call(OnCall call_me) {
+    const std::lock_guard lock(mutex);
+    on_call = std::move(call_me);
+  }
   void enter(const char* function, const plugin::Call& call) {
-    if (on_call) on_call(function, call);
+    OnCall call_me;
+    {
+      const std::lock_guard lock(mutex);
+      call_me = on_call;
+    }
+    if (call_me) call_me(function, call);
   }
 };
 

@@ -102,9 +102,9 @@ TEST_CASE("a deletion while a blob is being opened does not leave it in the cach
   const Digest digest = w.put(w.a, "bytes");
   Gate opening;
   opening.close();
-  w.memory->on_call = [&](const char* function, const plugin::Call&) {
+  w.memory->set_on_call([&](const char* function, const plugin::Call&) {
     if (std::string_view(function) == "open_blob") opening.pass();
-  };
+  });
   std::thread reader([&] { w.content->open(w.call, digest); });
   REQUIRE(opening.wait_for(1));
   std::thread remover([&] {
@@ -115,7 +115,7 @@ TEST_CASE("a deletion while a blob is being opened does not leave it in the cach
   opening.open();
   reader.join();
   remover.join();
-  w.memory->on_call = nullptr;
+  w.memory->set_on_call(nullptr);
   CHECK_FALSE(w.memory->has(digest.to_string()));
   CHECK(code_of([&] { w.content->open(w.call, digest); }) == Code::kNotFound);
 }
@@ -124,9 +124,9 @@ TEST_CASE("the cache keeps the most recently used blobs") {
   World w;  // its cache holds two
   std::atomic<int> opens{0};
   const Digest one = w.put(w.a, "1"), two = w.put(w.a, "2"), three = w.put(w.a, "3");
-  w.memory->on_call = [&](const char* function, const plugin::Call&) {
+  w.memory->set_on_call([&](const char* function, const plugin::Call&) {
     opens += std::string_view(function) == "open_blob";
-  };
+  });
   const auto opened_by = [&](const Digest& digest) {
     const int before = opens;
     w.content->open(w.call, digest);

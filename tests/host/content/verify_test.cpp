@@ -86,11 +86,11 @@ TEST_CASE("what the backend can't read now is told and left as it is") {
   World world;
   const auto bad = world.put(world.a, "bad"), good = world.put(world.a, "good");
   std::atomic<int> code{static_cast<int>(Code::kPermissionDenied)};
-  world.memory->on_call = [&](const char* function, const plugin::Call&) {
+  world.memory->set_on_call([&](const char* function, const plugin::Call&) {
     static thread_local int opened = 0;
     if (std::string_view(function) == "open_blob" && opened++ == 0)
       throw Error(static_cast<Code>(code.load()), "open: fault");
-  };
+  });
   const Outcome outcome = verify(world, {bad, good});
   CHECK(outcome.found == std::map<std::string, FindingKind>{{bad.to_string(), FindingKind::kUnreadable}});
   CHECK(outcome.details == std::vector<std::string>{"open: fault"});

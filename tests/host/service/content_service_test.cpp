@@ -368,14 +368,14 @@ TEST_CASE("deadline and trace reach the backend") {
   bool has_deadline = false;
   std::chrono::steady_clock::time_point deadline;
   std::string trace;
-  d.world.memory->on_call = [&](const char*, const plugin::Call& call) {
+  d.world.memory->set_on_call([&](const char*, const plugin::Call& call) {
     const std::lock_guard lock(mutex);
     has_deadline = call.has_deadline();
     if (has_deadline) deadline = call.deadline();
     trace.clear();
     for (const uint8_t byte : call.abi()->trace_id) trace += fmt::format("{:02x}", byte);
     for (const uint8_t byte : call.abi()->span_id) trace += fmt::format("{:02x}", byte);
-  };
+  });
   const auto ask = [&](grpc::ClientContext& context) {
     api::InfoRequest request;
     request.set_digest(digest);
@@ -387,6 +387,7 @@ TEST_CASE("deadline and trace reach the backend") {
     context.set_deadline(std::chrono::system_clock::now() + 100s);
     context.AddMetadata("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     ask(context);
+    const std::lock_guard lock(mutex);
     const auto left = deadline - std::chrono::steady_clock::now();
     CHECK(has_deadline);
     CHECK(left > 80s);
@@ -397,6 +398,7 @@ TEST_CASE("deadline and trace reach the backend") {
     grpc::ClientContext context;
     context.AddMetadata("traceparent", "nonsense");
     ask(context);
+    const std::lock_guard lock(mutex);
     CHECK_FALSE(has_deadline);
     CHECK(trace == std::string(48, '0'));
   }
@@ -405,7 +407,7 @@ TEST_CASE("deadline and trace reach the backend") {
 
 TEST_CASE("an error that the backend did not mean to make is Internal and names it") {
   Daemon d;
-  d.world.memory->on_call = [](const char*, const plugin::Call&) { throw std::runtime_error("surprise"); };
+  d.world.memory->set_on_call([](const char*, const plugin::Call&) { throw std::runtime_error("surprise"); });
   grpc::ClientContext context;
   api::InfoRequest request;
   request.set_digest(kUnknown);
