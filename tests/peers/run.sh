@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a Go suite against an ipcsd: run.sh contentsuite|differential IPCSD [DIRECTORY for built programs].
+# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed IPCSD [DIRECTORY for built programs].
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -7,5 +7,19 @@ suite=$1 ipcsd=$(realpath "$2") out=$(realpath "${3:-.}")
 PATH=$("$here/../go.sh"):$PATH
 export PATH GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false"
 cd "$here"
-go build -o "$out/reference-store" ./cmd/reference-store
-IPCSD=$ipcsd REFERENCE_STORE=$out/reference-store exec go test -count=1 -timeout 9m "./$suite"
+export IPCSD=$ipcsd
+verbose=() own_mounts=()
+case $suite in
+  differential)
+    go build -o "$out/reference-store" ./cmd/reference-store
+    export REFERENCE_STORE=$out/reference-store
+    ;;
+  # faults and killed log times, counts and what ipcsd says.
+  faults)
+    export BAD_PLUGINS=${BAD_PLUGINS:-$(dirname "$ipcsd")/../tests/host/plugin/plugins}
+    verbose=(-v)
+    own_mounts=(unshare --mount) # what it mounts goes with it, however it ends
+    ;;
+  killed) verbose=(-v) ;;
+esac
+exec "${own_mounts[@]}" go test -count=1 -timeout 9m "${verbose[@]}" "./$suite"

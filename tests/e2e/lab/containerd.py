@@ -1,4 +1,4 @@
-"""A private containerd whose content lies in ipcsd."""
+"""A private containerd whose content lies in ipcsd, or in its own store."""
 
 import json
 import os
@@ -20,10 +20,6 @@ disabled_plugins = [{disabled}]
 [ttrpc]
   address = "{socket}.ttrpc"
 
-[proxy_plugins.ipcs]
-  type = "content"
-  address = "{content}"
-
 [plugins."io.containerd.metadata.v1.bolt"]
   content_sharing_policy = "{policy}"
 
@@ -32,9 +28,17 @@ disabled_plugins = [{disabled}]
   schedule_delay = "0ms"
 """
 
+_PROXY = """
+[proxy_plugins.ipcs]
+  type = "content"
+  address = "{content}"
+"""
+
+_BUILT_IN = "io.containerd.content.v1.content"
+
 # What a private containerd must not touch, or does not need.
 _DISABLED = [
-    "io.containerd.content.v1.content", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
+    "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
     "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
     "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs",
     "io.containerd.nri.v1.nri",
@@ -52,9 +56,12 @@ def binaries(version):
 
 
 class Containerd:
-    """Started at once. `content` is the socket of an ipcsd."""
+    """Started at once. `content` is the socket of an ipcsd; None: containerd's own store."""
 
-    def __init__(self, directory: Path, version, content, policy="shared", snapshotter="overlayfs"):
+    def __init__(self, directory: Path, version, content, policy="shared", snapshotter="overlayfs", cri=None,
+                 variables=None):
+        """`cri`: makes the CRI plugin's configuration from version and directory; None turns the plugin off.
+        `variables`: more of them for the environment."""
         directory.mkdir()
         self.directory, self.version, self.snapshotter = directory, version, snapshotter
         self.socket = directory / "c.sock"
@@ -63,11 +70,13 @@ class Containerd:
             if not (self._binaries / name).exists():
                 raise Failure(f"{self._binaries / name} is missing; tests/install.sh installs it")
         self.environment = {"PATH": f"{self._binaries}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-                            "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+                            "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **(variables or {})}
+        disabled = _DISABLED + ([_BUILT_IN] if content else []) + ([] if cri else _CRI[version])
         self._config = directory / "config.toml"
         self._config.write_text(_CONFIG.format(
-            config_version=2 if version.startswith("1.") else 3, directory=directory, socket=self.socket, content=content,
-            policy=policy, disabled=", ".join(f'"{p}"' for p in _DISABLED + _CRI[version])))
+            config_version=2 if version.startswith("1.") else 3, directory=directory, socket=self.socket, policy=policy,
+            disabled=", ".join(f'"{p}"' for p in disabled))
+            + (_PROXY.format(content=content) if content else "") + (cri(version, directory) if cri else ""))
         self.start()
 
     def start(self):

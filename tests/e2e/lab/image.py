@@ -26,6 +26,7 @@ class Image:
     manifest: bytes
     blobs: dict = field(default_factory=dict)  # of config and layers
     layers: list = field(default_factory=list)  # digests
+    config: str = ""  # digest
 
     @property
     def digest(self):
@@ -54,9 +55,10 @@ def _tar(entries):
     return buffer.getvalue()
 
 
-def make(text, extra_layers=()):
-    """An image whose container prints `text` and the checksums of its extra files. Each number in `extra_layers` is the
-    size in bytes of a further layer's file of random bytes, which depend on the size and its place alone."""
+def make(text, extra_layers=(), command=None):
+    """An image whose container prints `text` and the checksums of its extra files, or runs `command`. Each number in
+    `extra_layers` is the size in bytes of a further layer's file of random bytes, which depend on the size and its
+    place alone."""
     files = [(d, None) for d in ("bin", "dev", "etc", "proc", "sys", "tmp")]
     files += [("bin/busybox", BUSYBOX.read_bytes()), ("bin/sh", "busybox")]
     tars = [_tar(files)]
@@ -66,13 +68,14 @@ def make(text, extra_layers=()):
     script = f"echo {text}; for f in /data/*; do if [ -f $f ]; then busybox sha256sum $f; fi; done"
     config = json.dumps({
         "architecture": "amd64", "os": "linux",
-        "config": {"Cmd": ["/bin/sh", "-c", script], "Env": ["PATH=/bin"]},
+        "config": {"Cmd": command or ["/bin/sh", "-c", script], "Env": ["PATH=/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]}}).encode()
     manifest = json.dumps({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
         "layers": [{"mediaType": LAYER, "digest": digest_of(l), "size": len(l)} for l in layers]}).encode()
-    image = Image(manifest, {digest_of(b): b for b in (config, *layers)}, [digest_of(l) for l in layers])
+    image = Image(manifest, {digest_of(b): b for b in (config, *layers)}, [digest_of(l) for l in layers],
+                  digest_of(config))
     return image
 
 

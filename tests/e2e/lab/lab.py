@@ -6,7 +6,9 @@ import signal
 import tempfile
 from pathlib import Path
 
+from .cgroup import remove_cgroup
 from .containerd import Containerd
+from .cri import REGISTRY, Kubelet, build_client, configuration, write_hosts
 from .ipcsd import Ipcsd
 from .process import Failure, processes_naming, unmount_below
 from .registry import Registry, SlowRoad
@@ -34,6 +36,14 @@ class Lab:
 
     def containerd(self, content, **options):
         return self._add(Containerd(self.directory / self._name("containerd"), self.version, content, **options))
+
+    def kubelet(self, content, registry, pause, discard_unpacked_layers=False):
+        """A containerd with the CRI plugin, for which cri.REGISTRY is `registry`. `pause`: the name of the sandbox image
+        there."""
+        hosts = write_hosts(self.directory / "hosts", registry)
+        cri = configuration(f"{REGISTRY}/{pause}", hosts, discard_unpacked_layers)
+        return Kubelet(build_client(self.directory), self.containerd(content, cri=cri), self.directory.name,
+                       self.directory / "pods")
 
     def _name(self, kind):
         return f"{kind}{sum(d.__class__.__name__.lower() == kind for d in self._daemons)}"
@@ -71,6 +81,11 @@ class Lab:
                 left.append(str(problem))
         for road in self._roads:
             road.close()
+        try:
+            if pids := remove_cgroup(self.directory.name):
+                left.append(f"processes in the cgroup {self.directory.name}: {pids}")
+        except Failure as problem:
+            left.append(str(problem))
         unmount_below(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.directory.exists():

@@ -44,6 +44,16 @@ func Ipcsd(t testing.TB) string {
 	return programOf(t, "IPCSD", "the ipcsd under test, for example build/bin/ipcsd")
 }
 
+// Ipcsctl is the operator's tool beside the ipcsd under test.
+func Ipcsctl(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(Ipcsd(t)), "ipcsctl")
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // ReferenceStore names the program that serves containerd's own store: the value of REFERENCE_STORE.
 func ReferenceStore(t testing.TB) string {
 	t.Helper()
@@ -66,21 +76,34 @@ func programOf(t testing.TB, variable, meaning string) string {
 	return absolute
 }
 
-// Start runs `program --root DIR --address SOCK --backend local` below a new temporary directory and waits until the
-// socket accepts connections. The child is stopped, and the directory removed, when the test ends.
-func Start(t testing.TB, program string) *Daemon {
+// Directory makes a temporary directory that is removed when the test ends. Unlike t.TempDir's its path is short: a
+// socket's path must stay below 108 bytes.
+func Directory(t testing.TB) string {
 	t.Helper()
-	// Not t.TempDir: its path holds the test's name, and a socket's path must stay below 108 bytes.
 	base, err := os.MkdirTemp("", "ipcs-peer-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(base) })
+	return base
+}
+
+// Start runs `program --root DIR --address SOCK --backend local` below a new temporary directory and waits until the
+// socket accepts connections. The child is stopped, and the directory removed, when the test ends.
+func Start(t testing.TB, program string) *Daemon {
+	t.Helper()
+	return StartIn(t, program, Directory(t))
+}
+
+// StartIn is Start below a directory of the caller's, which may hold what an earlier daemon left, with more arguments.
+func StartIn(t testing.TB, program, base string, arguments ...string) *Daemon {
+	t.Helper()
 	root := filepath.Join(base, "root")
 	socket := filepath.Join(base, "content.sock")
 
 	d := &Daemon{t: t, Root: root, done: make(chan struct{}), output: &lockedBuffer{}}
-	d.command = exec.Command(program, "--root", root, "--address", socket, "--backend", "local")
+	arguments = append([]string{"--root", root, "--address", socket, "--backend", "local"}, arguments...)
+	d.command = exec.Command(program, arguments...)
 	d.command.Stdout = d.output
 	d.command.Stderr = d.output
 	d.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -101,29 +124,59 @@ func Start(t testing.TB, program string) *Daemon {
 	}
 	t.Cleanup(d.Stop)
 
-	for limit := time.Now().Add(startLimit); ; time.Sleep(5 * time.Millisecond) {
-		if c, err := net.Dial("unix", socket); err == nil {
-			c.Close()
-			break
-		}
-		select {
-		case <-d.done:
-			t.Fatalf("%s ended at start: %v\n%s", program, d.state, d.output)
-		default:
-		}
-		if time.Now().After(limit) {
-			t.Fatalf("%s does not listen after %v\n%s", program, startLimit, d.output)
-		}
-	}
-	d.Conn, err = grpc.NewClient("unix:"+socket,
+	d.await(socket)
+	d.Conn = d.connect(socket)
+	return d
+}
+
+func (d *Daemon) connect(socket string) *grpc.ClientConn {
+	d.t.Helper()
+	conn, err := grpc.NewClient("unix:"+socket,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(defaults.DefaultMaxRecvMsgSize),
 			grpc.MaxCallSendMsgSize(defaults.DefaultMaxSendMsgSize)))
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Conn.Close() })
-	return d
+	d.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// await returns when the socket accepts connections.
+func (d *Daemon) await(socket string) {
+	d.t.Helper()
+	for limit := time.Now().Add(startLimit); ; time.Sleep(5 * time.Millisecond) {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-d.done:
+			d.t.Fatalf("%s ended at start: %v\n%s", d.command.Path, d.state, d.output)
+		default:
+		}
+		if time.Now().After(limit) {
+			d.t.Fatalf("%s does not listen on %s after %v\n%s", d.command.Path, socket, startLimit, d.output)
+		}
+	}
+}
+
+// ControlSocket is where ipcsctl finds an ipcsd.
+func (d *Daemon) ControlSocket() string { return filepath.Join(d.Root, "control.sock") }
+
+// Control connects to an ipcsd's control socket.
+func (d *Daemon) Control() *grpc.ClientConn {
+	d.t.Helper()
+	d.await(d.ControlSocket())
+	return d.connect(d.ControlSocket())
+}
+
+// Kill ends the child with SIGKILL. A Stop after it does nothing.
+func (d *Daemon) Kill() {
+	d.stopped.Do(func() {
+		d.command.Process.Kill()
+		<-d.done
+	})
 }
 
 // Client is a raw client of the Content service.
