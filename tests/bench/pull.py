@@ -1,0 +1,44 @@
+"""Pull and unpack of a real image by containerd 2.4.2, with its content in ipcsd and in its own store."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import debian_image
+from lab.lab import Lab
+from lab.process import Failure
+
+_VERSION = "2.4.2"
+# containerd would hand gunzip to pigz where that is installed; then machines could not be compared.
+_VARIABLES = {"CONTAINERD_DISABLE_PIGZ": "1", "CONTAINERD_DISABLE_IGZIP": "1"}
+_LIMIT = 1800.0
+
+
+def samples(ipcsd: Path, cache: Path, rounds):
+    """Yields (side, round, seconds). Daemons and roots are new in each sample, the registry serves all of them; who
+    begins changes from round to round."""
+    image = debian_image.load(cache)
+    size = sum(len(data) for data in image.blobs.values()) / 1e6
+    with Lab(ipcsd, _VERSION) as shared:
+        registry = shared.registry()
+        reference = registry.push("debian:1", image)
+        for round_ in range(rounds):
+            for side in ("ipcsd", "containerd") if round_ % 2 == 0 else ("containerd", "ipcsd"):
+                os.sync()
+                yield side, round_, _pull(ipcsd, side, reference, image)
+    print(f"the image has {size:.0f} MB in {len(image.blobs) - 1} layers", file=sys.stderr)
+
+
+def _pull(ipcsd, side, reference, image):
+    with Lab(ipcsd, _VERSION) as lab:
+        store = lab.ipcsd() if side == "ipcsd" else None
+        containerd = lab.containerd(store.socket if store else None, variables=_VARIABLES)
+        begin = time.monotonic()
+        containerd.pull(reference, seconds=_LIMIT)
+        took = time.monotonic() - begin
+        held = set(store.blob_files()) if store else {
+            "sha256:" + path.name for path in containerd.directory.glob("root/*.content.v1.content/blobs/sha256/*")}
+        if held != image.digests:
+            raise Failure(f"{side} does not hold the image's blobs, but {sorted(held)}")
+        return took
