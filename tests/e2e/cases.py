@@ -77,7 +77,7 @@ def export_import(lab):
     reference = registry.push("travelled:1", made)
     containerd.pull(reference)
     archive = lab.directory / "image.tar"
-    containerd.ctr("images", "export", archive, reference)
+    containerd.export(archive, reference)
     containerd.remove(reference)
     wait_until_freed(ipcsd, made.digests)
     containerd.ctr("images", "import", "--snapshotter", containerd.snapshotter, archive)
