@@ -1,4 +1,6 @@
 // ipcsd: serves a storage backend to containerd as its content store.
+#include <malloc.h>
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -8,6 +10,7 @@
 #include "daemon/signals.hpp"
 #include "ipcs/error.hpp"
 #include "plugin/probe.hpp"
+#include "service/server.hpp"
 
 int main(int argc, char** argv) {
   using ipcs::config::Options;
@@ -15,6 +18,9 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "plugin-probe") return ipcs::loader::probe_main(argc, argv);
 
   ipcs::daemon::block_signals();
+  ipcs::service::choose_poller();
+  // Threads of the lanes come and go; an arena for each would keep what the largest message needed.
+  ::mallopt(M_ARENA_MAX, 2);
   const ipcs::config::Environment environment = ipcs::config::Environment::of_process();
   ipcs::config::Config config;
   bool allow_missing = false;

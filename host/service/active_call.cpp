@@ -50,7 +50,11 @@ void ActiveCall::on_accepted(bool ok) {
 void ActiveCall::on_request(bool ok) {
   // The client has nothing more to say, or has gone; a stream that never said anything ends as well.
   if (!ok) return finish(grpc::Status::OK);
-  lane_ = exchange_->lane(message_);
+  try {
+    lane_ = exchange_->lane(message_);
+  } catch (const Error& e) {
+    return fail(e.code(), e.what());
+  }
   run([this] { return exchange_->on_request(call_, message_); });
 }
 

@@ -22,6 +22,7 @@ using content::Labels;
 
 constexpr std::string_view kService = "/containerd.services.content.v1.Content/";
 constexpr uint64_t kReadMessage = 1 << 20;  // bytes of data in one answer to Read
+constexpr int64_t kInlineRead = 64 << 10;   // a Read of at most so many bytes is not worth a thread
 
 void set_time(int64_t ns, google::protobuf::Timestamp* out) {
   constexpr int64_t kSecond = 1'000'000'000;
@@ -118,7 +119,7 @@ template <class Request, class Response, Lane kLane, void (*kHandle)(const Scope
 class Unary final : public Exchange {
  public:
   explicit Unary(const Scope& scope) : scope_(scope) {}
-  Lane lane(const grpc::ByteBuffer&) const override { return kLane; }
+  Lane lane(grpc::ByteBuffer&) override { return kLane; }
   Step on_request(const Call& call, grpc::ByteBuffer& message) override {
     Request request;
     parse(message, &request);
@@ -164,7 +165,7 @@ void abort(const Scope& scope, const Call& call, const api::AbortRequest& reques
 class List final : public Exchange {
  public:
   explicit List(const Scope& scope) : scope_(scope) {}
-  Lane lane(const grpc::ByteBuffer&) const override { return Lane::kLocal; }
+  Lane lane(grpc::ByteBuffer&) override { return Lane::kLocal; }
   Step on_request(const Call& call, grpc::ByteBuffer& message) override {
     api::ListContentRequest request;
     parse(message, &request);
@@ -187,14 +188,16 @@ class List final : public Exchange {
 class Read final : public Exchange {
  public:
   explicit Read(const Scope& scope) : scope_(scope), open_(held(scope.metrics, &metrics::Metrics::open_reads)) {}
-  // A read from the local disk is done at once: containerd asks for 32 KiB at a time, mostly from the page cache, and a
-  // change of thread would cost more than the read.
-  Lane lane(const grpc::ByteBuffer&) const override { return scope_.local_reads ? Lane::kInline : Lane::kRemote; }
-  Step on_request(const Call& call, grpc::ByteBuffer& message) override {
-    api::ReadContentRequest request;
-    parse(message, &request);
-    blob_ = scope_.content.open(call, Digest::parse(request.digest()));
-    const Range range = to_range(request, blob_->size);
+  // A small read from the local disk is done at once: containerd asks for 32 KiB at a time, mostly from the page cache,
+  // and a change of thread would cost more than the read.
+  Lane lane(grpc::ByteBuffer& message) override {
+    parse(message, &request_);
+    if (!scope_.local_reads) return Lane::kRemote;
+    return request_.size() > 0 && request_.size() <= kInlineRead ? Lane::kInline : Lane::kLocal;
+  }
+  Step on_request(const Call& call, grpc::ByteBuffer&) override {
+    blob_ = scope_.content.open(call, Digest::parse(request_.digest()));
+    const Range range = to_range(request_, blob_->size);
     begin_ = at_ = range.begin;
     end_ = range.end;
     return on_sent(call);
@@ -218,6 +221,7 @@ class Read final : public Exchange {
  private:
   const Scope scope_;
   const std::optional<metrics::Held> open_;
+  api::ReadContentRequest request_;
   std::shared_ptr<const content::OpenBlob> blob_;
   uint64_t begin_ = 0, at_ = 0, end_ = 0;
 };
@@ -230,7 +234,7 @@ class Write final : public Exchange {
         session_(scope.content, scope.client) {}
   // WRITE may wait for a network. The action is the message's first field, and every encoder writes it first; one that
   // does not gets the other lane, no more.
-  Lane lane(const grpc::ByteBuffer& message) const override {
+  Lane lane(grpc::ByteBuffer& message) override {
     std::vector<grpc::Slice> slices;
     static constexpr uint8_t kWriteFirst[] = {0x08, 0x01};
     if (!message.Dump(&slices).ok() || slices.empty() || slices[0].size() < 2) return Lane::kLocal;

@@ -38,8 +38,8 @@ enum class Lane {
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  // Where on_request(request) is to run, and the steps that follow it.
-  virtual Lane lane(const grpc::ByteBuffer& request) const = 0;
+  // Where on_request(request) is to run, and the steps that follow it. Runs on the thread that took the event.
+  virtual Lane lane(grpc::ByteBuffer& request) = 0;
   virtual Step on_request(const Call& call, grpc::ByteBuffer& request) = 0;
   virtual Step on_sent(const Call&) { return {}; }
 };

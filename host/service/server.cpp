@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grpc/grpc.h>
-#include <grpcpp/ext/health_check_service_server_builder_option.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <sys/file.h>
@@ -13,17 +11,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
 
 #include "ipcs/error.hpp"
 #include "service/active_call.hpp"
+#include "service/health_service.hpp"
 
 namespace ipcs::service {
 namespace {
 
-constexpr int kQueueThreads = 2;   // take events of a server; one may be reading from disk meanwhile
 constexpr int kWaitingCalls = 16;  // RPCs that can arrive at the same moment without waiting for a thread
 constexpr int kMaxMessage = 16 << 20;  // containerd sends up to 8 MiB and some framing
 
@@ -79,13 +78,16 @@ void drain(grpc::ServerCompletionQueue& queue) {
 }  // namespace
 
 struct Server::State {
-  Offer offer;
+  std::unique_ptr<HealthService> health;
+  Offer offer;  // the health service's methods among it
   grpc::AsyncGenericService generic;
   std::unique_ptr<grpc::ServerCompletionQueue> queue;
   std::unique_ptr<grpc::Server> server;
   CallContext calls;
-  std::vector<std::thread> threads;
+  std::thread thread;  // takes the queue's events
 };
+
+void choose_poller() { ::setenv("GRPC_POLL_STRATEGY", "poll", 0); }
 
 Server::Server(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
 
@@ -98,8 +100,9 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   [[maybe_unused]] static const bool kept = (grpc_init(), true);
 
   auto state = std::make_unique<State>();
+  state->health = std::make_unique<HealthService>(offer.methods);
+  for (Method& method : state->health->methods()) offer.methods.push_back(std::move(method));
   state->offer = std::move(offer);
-  grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   int bound = 0;
   builder.AddListeningPort("unix:" + endpoint.path, grpc::InsecureServerCredentials(), &bound);
@@ -128,21 +131,20 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   state->calls.log = log;
   for (const Method& method : state->offer.methods) state->calls.methods.emplace(method.path, &method);
   for (int i = 0; i < kWaitingCalls; ++i) ActiveCall::accept(state->calls);
-  for (int i = 0; i < kQueueThreads; ++i) state->threads.emplace_back([queue = state->queue.get()] { drain(*queue); });
+  state->thread = std::thread([queue = state->queue.get()] { drain(*queue); });
   server->state_ = std::move(state);
   set_access(endpoint);
-  server->state_->server->GetHealthCheckService()->SetServingStatus(true);
   return server;
 }
 
 void Server::stop(std::chrono::system_clock::time_point deadline) {
   if (!state_) return;
-  state_->server->GetHealthCheckService()->SetServingStatus(false);
+  state_->health->stop();
   state_->server->Shutdown(deadline);
   // gRPC has cancelled what was left; its last events may still be on their way through a lane.
   while (state_->calls.active > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   state_->queue->Shutdown();
-  for (std::thread& thread : state_->threads) thread.join();
+  state_->thread.join();
   state_.reset();
   ::unlink(path_.c_str());
 }

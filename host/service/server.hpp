@@ -19,6 +19,11 @@ class Service;
 
 namespace ipcs::service {
 
+// Lets each server wait for its own connections. gRPC's default is one epoll descriptor for the whole process, whose
+// waiting thread wakes the right server's thread for every event. Call it in main(), before threads are started; a
+// GRPC_POLL_STRATEGY in the environment wins.
+void choose_poller();
+
 // Where to listen, and who may connect.
 struct Endpoint {
   std::string path;                // of the unix socket

@@ -1,6 +1,7 @@
 // The listening socket: who may have it, its mode, its end.
 #include "service/server.hpp"
 
+#include <grpc/health/v1/health.grpc.pb.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -78,6 +79,41 @@ std::string message_of(const std::string& path) {
 }
 
 }  // namespace
+
+TEST_CASE("health of one service, of an unknown one, and its end for a watcher") {
+  using grpc::health::v1::HealthCheckResponse;
+  Daemon daemon;
+  const auto stub = grpc::health::v1::Health::NewStub(daemon.channel);
+  grpc::health::v1::HealthCheckRequest request;
+  HealthCheckResponse response;
+  request.set_service("containerd.services.content.v1.Content");
+  {
+    grpc::ClientContext context;
+    REQUIRE(stub->Check(&context, request, &response).ok());
+    CHECK(response.status() == HealthCheckResponse::SERVING);
+  }
+  {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckRequest unknown;
+    unknown.set_service("nothing.of.ours");
+    CHECK(stub->Check(&context, unknown, &response).error_code() == grpc::StatusCode::NOT_FOUND);
+  }
+  {
+    grpc::ClientContext context;  // a watcher that goes away takes nothing along
+    const auto watch = stub->Watch(&context, request);
+    REQUIRE(watch->Read(&response));
+    context.TryCancel();
+    CHECK(watch->Finish().error_code() == grpc::StatusCode::CANCELLED);
+  }
+  grpc::ClientContext context;
+  const auto watch = stub->Watch(&context, request);
+  REQUIRE(watch->Read(&response));
+  CHECK(response.status() == HealthCheckResponse::SERVING);
+  const auto begin = std::chrono::steady_clock::now();
+  daemon.server->stop(std::chrono::system_clock::now() + 20s);
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);  // the watcher does not keep the server
+  if (watch->Read(&response)) CHECK(response.status() == HealthCheckResponse::NOT_SERVING);
+}
 
 TEST_CASE("grpc.health.v1 says SERVING") {
   TempDir dir;
