@@ -37,6 +37,7 @@ struct MemoryReader : Reader {
   size_t read_at(const Call&, uint64_t offset, std::span<uint8_t> out) override {
     return copy_out(*bytes, offset, out);
   }
+  size_t read_cached(uint64_t offset, std::span<uint8_t> out) noexcept override { return copy_out(*bytes, offset, out); }
   const std::shared_ptr<const Bytes> bytes;  // shared: remove_blob leaves it alone
 };
 

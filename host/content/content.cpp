@@ -198,19 +198,44 @@ IngestStatus Content::status(const Call& call, const Client& client, const std::
 }
 
 std::vector<IngestStatus> Content::list_statuses(const Call& call, const Client& client, const Filter& filter) {
-  std::vector<IngestStatus> all = statuses(call, catalog_.ingests(client.list_name()));
+  std::vector<IngestStatus> all = statuses(call, ingests(client.list_name()));
   std::erase_if(all, [&](const IngestStatus& s) { return !filter.matches(IngestAdaptor(s.ref)); });
   return all;
 }
 
-std::vector<catalog::Ingest> Content::find_refs(const Client& client, const std::string& ref) const {
-  std::vector<catalog::Ingest> found;
-  if (auto own = catalog_.find_ingest(client.name, ref)) found.push_back(*std::move(own));
-  if (!client.is_operator || !found.empty()) return found;
-  for (catalog::Ingest& row : catalog_.ingests({})) {
-    if (row.ref == ref) found.push_back(std::move(row));
+std::vector<catalog::Ingest> Content::ingests(const std::string& client) const {
+  std::vector<catalog::Ingest> all;
+  std::set<std::string> keys;
+  {
+    // Before the catalog: what is stored meanwhile is then seen twice, never not at all.
+    const std::lock_guard guard(refs_mutex_);
+    for (const auto& [key, open] : refs_) {
+      if (!open->unrecorded || (!client.empty() && key.first != client)) continue;
+      keys.insert(open->row.key);
+      all.push_back(open->row);
+    }
   }
-  return found;
+  for (catalog::Ingest& row : catalog_.ingests(client)) {
+    if (!keys.contains(row.key)) all.push_back(std::move(row));
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.started_ns < b.started_ns; });
+  return all;
+}
+
+std::vector<catalog::Ingest> Content::find_refs(const Client& client, const std::string& ref) const {
+  std::vector<catalog::Ingest> own;
+  {
+    const std::lock_guard guard(refs_mutex_);
+    const auto found = refs_.find({client.name, ref});
+    if (found != refs_.end() && found->second->unrecorded) own.push_back(found->second->row);
+  }
+  if (own.empty()) {
+    if (auto row = catalog_.find_ingest(client.name, ref)) own.push_back(*std::move(row));
+  }
+  if (!client.is_operator || !own.empty()) return own;
+  std::vector<catalog::Ingest> all = ingests({});
+  std::erase_if(all, [&](const catalog::Ingest& row) { return row.ref != ref; });
+  return all;
 }
 
 std::vector<IngestStatus> Content::statuses(const Call& call, const std::vector<catalog::Ingest>& rows) {
@@ -275,9 +300,13 @@ bool Content::abort_ref(const Call& call, const RefKey& key) {
     return true;
   }
   const std::lock_guard guard(open->mutex);
-  if (!open->bytes) return open->aborted;  // else its writer has closed it in the meantime and freed the ref
-  open->bytes.reset();
+  if (!open->is_open()) return open->aborted;  // else its writer has closed it in the meantime and freed the ref
   open->aborted = true;
+  open->memory.clear();
+  open->in_memory = false;
+  open->unrecorded = false;
+  if (!open->bytes) return true;
+  open->bytes.reset();
   discard(call, open->row.key);
   return true;
 }
@@ -287,11 +316,12 @@ void Content::discard(const Call& call, const std::string& key) {
   catalog_.drop_ingest(key);
 }
 
-void Content::forget_ingest(const std::string& key) noexcept {
+void Content::forget_ingest(const Call& call, OpenIngest& open) noexcept {
   try {
-    catalog_.drop_ingest(key);
+    backend_.discard_ingest(call, open.row.key);
+    if (!open.unrecorded.exchange(false)) catalog_.drop_ingest(open.row.key);
   } catch (const std::exception& e) {
-    log().warn("an ingest's row stays until the next start", {{"key", key}, {"error", e.what()}});
+    log().warn("an ingest stays until the next start", {{"key", open.row.key}, {"error", e.what()}});
   }
 }
 

@@ -109,6 +109,9 @@ class Content {
   // Opens a blob for reading. kNotFound; kDataLoss as info().
   std::shared_ptr<const OpenBlob> open(const Call& call, const Digest& digest);
 
+  // The blob if it is open already, or null. Never waits.
+  std::shared_ptr<const OpenBlob> find_open(const Digest& digest) { return open_blobs_.find(digest); }
+
   // Whether the blob is stored; then the client holds it (the operator pins it).
   bool claim_if_stored(const Call& call, const Client& client, const Digest& digest);
 
@@ -126,6 +129,11 @@ class Content {
   std::vector<IngestStatus> list_statuses(const Call& call, const Client& client, const Filter& filter);
   // Drops an ingest with its bytes, also one that is being written: its writer then fails. No error when there is none.
   void abort(const Call& call, const Client& client, const std::string& ref);
+
+  // Whether open_writer() would begin a new ingest, which lives in memory and waits for nothing.
+  bool begins_anew(const Client& client, const std::string& ref) const {
+    return !catalog_.find_ingest(client.name, ref);
+  }
 
   // Opens the ingest of `ref` for writing, resumed where there is one with the same total (or no total given).
   // `expected` (a digest or empty) and `total` (bytes, 0: not known) are what the caller announces.
@@ -158,8 +166,13 @@ class Content {
   void remove_bytes(const Call& call, const Digest& digest) noexcept;
   // Drops an ingest's bytes and row. The caller holds its ref.
   void discard(const Call& call, const std::string& key);
-  // Drops an ingest's row, as well as it can.
-  void forget_ingest(const std::string& key) noexcept;
+  // Drops an ingest's row and bytes, as well as it can.
+  void forget_ingest(const Call& call, OpenIngest& open) noexcept;
+  // The two ways of opening a ref: with bytes that were kept, and as a new ingest in memory.
+  void resume(const Call& call, OpenIngest& open);
+  void begin(const Call& call, OpenIngest& open);
+  // The client's ingests (empty name: everybody's) by start time, those in memory among them.
+  std::vector<catalog::Ingest> ingests(const std::string& client) const;
   // Drops the ingest of that ref. False when its writer was just closing: to be tried again.
   bool abort_ref(const Call& call, const RefKey& key);
   void release_ref(const RefKey& key, const OpenIngest* open) noexcept;
@@ -176,7 +189,7 @@ class Content {
   const Options options_;
   BlobCache open_blobs_;
   KeyedMutex<Digest> digests_;
-  std::mutex refs_mutex_;
+  mutable std::mutex refs_mutex_;
   std::map<RefKey, std::shared_ptr<OpenIngest>> refs_;  // refs that are open
 };
 

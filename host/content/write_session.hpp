@@ -49,6 +49,13 @@ class WriteSession {
   // - kFailedPrecondition: COMMIT with the wrong size or digest.
   WriteReply on_message(const Call& call, const WriteMessage& message);
 
+  // Whether answering this message, with `size` bytes of data, waits for nothing.
+  bool stays_in_memory(WriteAction action, const std::string& ref, const std::string& expected, uint64_t size) const {
+    if (!expected.empty()) return false;
+    if (writer_) return action == WriteAction::kWrite && writer_->keeps_in_memory(size);
+    return action == WriteAction::kStat && content_.begins_anew(client_, ref);
+  }
+
  private:
   void open(const Call& call, const WriteMessage& message);
   void expect(const Call& call, const WriteMessage& message);

@@ -52,39 +52,52 @@ Writer Content::open_writer(const Call& call, const Client& client, const std::s
     if (!refs_.emplace(key, open).second)
       throw Error(Code::kUnavailable, fmt::format("ref {} locked: it is being written already", printable(ref)));
   }
-  std::optional<catalog::Ingest> row;
-  bool fresh = false;
   try {
     if (digest && claim_if_stored(call, client, *digest))
       throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", expected));
-    row = catalog_.find_ingest(client.name, ref);
+    open->hasher = oci::Hasher(digest ? digest->algorithm() : oci::Algorithm::kSha256);
+    std::optional<catalog::Ingest> row = catalog_.find_ingest(client.name, ref);
     if (row && total > 0 && row->total > 0 && row->total != total) {
       log().info("an ingest starts anew: its announced size has changed",
                  {{"ref", printable(ref)}, {"total", std::to_string(total)}, {"before", std::to_string(row->total)}});
       discard(call, row->key);
       row.reset();
     }
-    fresh = !row;
-    if (fresh) row = catalog::Ingest{new_key(), client.name, ref, {}, 0, now(), now()};
-    if (total > 0) row->total = total;
-    if (digest) row->expected = expected;
-    catalog_.put_ingest(*row);
-    open->row = *row;
-    open->updated_ns = row->updated_ns;
-    open->hasher = oci::Hasher(digest ? digest->algorithm() : oci::Algorithm::kSha256);
-    open->bytes = backend_.open_ingest(call, row->key, true, row->total);
-    const uint64_t held = open->bytes->size();
-    open->offset = held;
-    const uint64_t readable = hash_again(call, *open->bytes, open->hasher);
-    if (readable < held) open->bytes->truncate(call, readable);  // the end is lost: the client sends it again
-    open->offset = readable;
+    const bool known = row.has_value();
+    open->row = row ? *std::move(row) : catalog::Ingest{new_key(), client.name, ref, {}, 0, now(), now()};
+    if (total > 0) open->row.total = total;
+    if (digest) open->row.expected = expected;
+    open->updated_ns = open->row.updated_ns;
+    known ? resume(call, *open) : begin(call, *open);
   } catch (...) {
-    if (fresh && row && !open->bytes) forget_ingest(row->key);  // a row without bytes is no ingest
     open->bytes.reset();
     release_ref(key, open.get());
     throw;
   }
   return Writer(*this, client, std::move(open));
+}
+
+void Content::begin(const Call& call, OpenIngest& open) {
+  // What the backend would say once the bytes are given to it, which is late for the client.
+  const StoreInfo store = backend_.info(call);
+  if (store.read_only)
+    throw Error(Code::kFailedPrecondition, fmt::format("ingest ref \"{}\": the store {} is open for reading only",
+                                                       printable(open.row.ref), store.location));
+  if (store.full)
+    throw Error(Code::kResourceExhausted,
+                fmt::format("ingest ref \"{}\": the store {} is full", printable(open.row.ref), store.location));
+  open.in_memory = true;
+  open.unrecorded = true;
+}
+
+void Content::resume(const Call& call, OpenIngest& open) {
+  catalog_.put_ingest(open.row);
+  open.bytes = backend_.open_ingest(call, open.row.key, true, open.row.total);
+  const uint64_t held = open.bytes->size();
+  open.offset = held;
+  const uint64_t readable = hash_again(call, *open.bytes, open.hasher);
+  if (readable < held) open.bytes->truncate(call, readable);  // the end is lost: the client sends it again
+  open.offset = readable;
 }
 
 Writer::~Writer() {
@@ -103,16 +116,51 @@ Digest Writer::digest() const {
   return open_->hasher.digest();
 }
 
-Ingest& Writer::bytes() const {
-  if (open_->bytes) return *open_->bytes;
+void Writer::require_open() const {
+  if (open_->is_open()) return;
   if (open_->aborted) throw Error(Code::kAborted, fmt::format("ingest ref \"{}\": aborted", printable(open_->row.ref)));
   throw Error(Code::kFailedPrecondition, fmt::format("ingest ref \"{}\": the writer is closed", printable(open_->row.ref)));
 }
 
+void Writer::store(const Call& call) {
+  const std::vector<uint8_t> held = std::move(open_->memory);
+  open_->memory.clear();
+  open_->in_memory = false;
+  try {
+    open_->bytes = content_->backend_.open_ingest(call, open_->row.key, true, open_->row.total);
+    if (!held.empty()) open_->bytes->append(call, held);
+  } catch (...) {
+    open_->bytes.reset();
+    content_->forget_ingest(call, *open_);
+    throw;
+  }
+}
+
+void Writer::record() {
+  if (!open_->unrecorded) return;
+  try {
+    catalog::Ingest row = open_->row;
+    row.updated_ns = open_->updated_ns;
+    content_->catalog_.put_ingest(row);
+    open_->unrecorded = false;
+  } catch (...) {
+    open_->bytes.reset();
+    content_->forget_ingest(Call(), *open_);
+    throw;
+  }
+}
+
 void Writer::write(const Call& call, std::span<const uint8_t> data) {
   const std::lock_guard guard(open_->mutex);
+  require_open();
   try {
-    bytes().append(call, data);
+    if (keeps_in_memory(data.size())) {
+      open_->memory.insert(open_->memory.end(), data.begin(), data.end());
+    } else {
+      if (open_->in_memory) store(call);
+      record();
+      open_->bytes->append(call, data);
+    }
     open_->hasher.update(data);
   } catch (...) {
     // What was kept is not what was hashed: whoever opens the ref again hashes anew.
@@ -125,7 +173,9 @@ void Writer::write(const Call& call, std::span<const uint8_t> data) {
 
 void Writer::truncate(const Call& call) {
   const std::lock_guard guard(open_->mutex);
-  bytes().truncate(call, 0);
+  require_open();
+  open_->memory.clear();
+  if (open_->bytes) open_->bytes->truncate(call, 0);
   open_->hasher.reset();
   open_->offset = 0;
 }
@@ -134,8 +184,11 @@ Digest Writer::content_digest(const Call& call, oci::Algorithm algorithm) const 
   if (algorithm == open_->hasher.algorithm()) return open_->hasher.digest();
   // The digest that is wanted was not announced with the first message and is of another kind.
   oci::Hasher hasher(algorithm);
-  if (hash_again(call, *open_->bytes, hasher) != open_->offset)
+  if (open_->in_memory) {
+    hasher.update(open_->memory);
+  } else if (hash_again(call, *open_->bytes, hasher) != open_->offset) {
     throw Error(Code::kDataLoss, fmt::format("ingest ref \"{}\": bytes are missing", printable(open_->row.ref)));
+  }
   return hasher.digest();
 }
 
@@ -145,7 +198,7 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
     Writer* writer;
     ~Close() { writer->close(); }
   } const close_at_end{this};
-  Ingest& ingest = bytes();
+  require_open();
   const uint64_t size = open_->offset;
   if (total > 0 && total != size)
     throw Error(Code::kFailedPrecondition, fmt::format("unexpected commit size {}, expected {}", size, total));
@@ -153,20 +206,21 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
   const Digest actual = content_digest(call, wanted ? wanted->algorithm() : open_->hasher.algorithm());
   const Digest digest = wanted.value_or(actual);
 
+  if (open_->in_memory) store(call);
   const auto lock = content_->digests_.lock(digest);
   if (digest == actual) content_->quarantine_if_cut(call, digest, size);
   // A pin is durable before its blob is visible; a claim may be lost in a crash, and is then made anew at start.
   const bool pin_begun = client_.is_operator && !content_->catalog_.pinned(digest);
   if (pin_begun) content_->catalog_.begin_pin(digest, size, content_->now(), {});
   try {
-    ingest.commit(call, size, digest.to_string(), actual.to_string());
+    open_->bytes->commit(call, size, digest.to_string(), actual.to_string());
   } catch (const Error& e) {
     if (e.code() != Code::kAlreadyExists) {
       if (pin_begun) content_->catalog_.cancel_pin(digest);
       throw;
     }
     open_->bytes.reset();
-    content_->catalog_.drop_ingest(open_->row.key);
+    drop_row();
     if (pin_begun) content_->catalog_.finish_pin(digest);
     // What is stored has the size of these bytes, whatever the catalog remembers: anything else is in quarantine.
     if (digest == actual) {
@@ -179,18 +233,26 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
   open_->bytes.reset();
   if (pin_begun) content_->catalog_.finish_pin(digest);
   content_->hold(client_, digest, size, labels);
-  content_->catalog_.drop_ingest(open_->row.key);
+  drop_row();
   return digest;
 }
 
+void Writer::drop_row() {
+  if (!open_->unrecorded) content_->catalog_.drop_ingest(open_->row.key);
+  open_->unrecorded = false;
+}
+
 void Writer::close() noexcept {
-  if (open_->bytes) {
-    open_->bytes.reset();
-    try {
-      content_->catalog_.touch_ingest(open_->row.key, open_->updated_ns);
-    } catch (const std::exception& e) {
-      content_->log().warn("an ingest's time was not recorded", {{"ref", printable(open_->row.ref)}, {"error", e.what()}});
+  try {
+    if (open_->in_memory) store(Call());
+    if (open_->bytes) {
+      const bool was_recorded = !open_->unrecorded;
+      record();
+      open_->bytes.reset();
+      if (was_recorded) content_->catalog_.touch_ingest(open_->row.key, open_->updated_ns);
     }
+  } catch (const std::exception& e) {
+    content_->log().warn("an ingest was not kept as it was", {{"ref", printable(open_->row.ref)}, {"error", e.what()}});
   }
   content_->release_ref({open_->row.client, open_->row.ref}, open_.get());
 }

@@ -48,8 +48,9 @@ void ActiveCall::on_accepted(bool ok) {
 }
 
 void ActiveCall::on_request(bool ok) {
-  // The client has nothing more to say, or has gone; a stream that never said anything ends as well.
-  if (!ok) return finish(grpc::Status::OK);
+  // The client has nothing more to say, or has gone; a stream that never said anything ends as well. What the exchange
+  // holds may go to the disk then.
+  if (!ok) return end([] { return Step(); });
   try {
     lane_ = exchange_->lane(message_);
   } catch (const Error& e) {
@@ -59,13 +60,19 @@ void ActiveCall::on_request(bool ok) {
 }
 
 void ActiveCall::on_written(bool ok) {
-  if (!ok) return fail(Code::kCancelled, "the client has gone");
+  if (!ok) return end([]() -> Step { throw Error(Code::kCancelled, "the client has gone"); });
   if (next_ == Next::kReadRequest) {
     happens_before(&request_);
     stream_.Read(&message_, &request_);
   } else {
     run([this] { return exchange_->on_sent(call_); });
   }
+}
+
+template <class Body>
+void ActiveCall::end(Body body) {
+  if (lane_ == Lane::kInline) lane_ = exchange_->waiting_lane();
+  run(std::move(body));
 }
 
 template <class Body>
@@ -89,7 +96,10 @@ void ActiveCall::run(Body body) {
 void ActiveCall::apply(Step step) {
   message_.Clear();
   next_ = step.next;
-  if (step.next == Next::kFinish) {
+  if (step.next == Next::kWait) {
+    lane_ = exchange_->waiting_lane();
+    run([this] { return exchange_->on_sent(call_); });
+  } else if (step.next == Next::kFinish) {
     if (!step.message) return finish(grpc::Status::OK);
     exchange_.reset();
     count(Code::kOk);

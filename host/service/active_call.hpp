@@ -56,6 +56,9 @@ class ActiveCall {
   // Runs `step` in its lane, then does what it says.
   template <class Body>
   void run(Body body);
+  // Runs a last step where it may wait.
+  template <class Body>
+  void end(Body body);
   void apply(Step step);
   void finish(const grpc::Status& status);
   void fail(Code code, const char* message);

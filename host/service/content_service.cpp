@@ -22,7 +22,6 @@ using content::Labels;
 
 constexpr std::string_view kService = "/containerd.services.content.v1.Content/";
 constexpr uint64_t kReadMessage = 1 << 20;  // bytes of data in one answer to Read
-constexpr int64_t kInlineRead = 64 << 10;   // a Read of at most so many bytes is not worth a thread
 
 void set_time(int64_t ns, google::protobuf::Timestamp* out) {
   constexpr int64_t kSecond = 1'000'000'000;
@@ -188,42 +187,56 @@ class List final : public Exchange {
 class Read final : public Exchange {
  public:
   explicit Read(const Scope& scope) : scope_(scope), open_(held(scope.metrics, &metrics::Metrics::open_reads)) {}
-  // A small read from the local disk is done at once: containerd asks for 32 KiB at a time, mostly from the page cache,
-  // and a change of thread would cost more than the read.
+  // What is at hand in memory is sent at once: containerd asks for 32 KiB at a time, mostly from the page cache, and a
+  // change of thread costs more than such a read.
   Lane lane(grpc::ByteBuffer& message) override {
     parse(message, &request_);
-    if (!scope_.local_reads) return Lane::kRemote;
-    return request_.size() > 0 && request_.size() <= kInlineRead ? Lane::kInline : Lane::kLocal;
+    blob_ = scope_.content.find_open(Digest::parse(request_.digest()));
+    cached_only_ = blob_ != nullptr;
+    return cached_only_ ? Lane::kInline : waiting_lane();
   }
+  Lane waiting_lane() const noexcept override { return scope_.local_reads ? Lane::kLocal : Lane::kRemote; }
   Step on_request(const Call& call, grpc::ByteBuffer&) override {
-    blob_ = scope_.content.open(call, Digest::parse(request_.digest()));
+    if (!blob_) blob_ = scope_.content.open(call, Digest::parse(request_.digest()));
     const Range range = to_range(request_, blob_->size);
     begin_ = at_ = range.begin;
     end_ = range.end;
-    return on_sent(call);
+    return next(call);
   }
-  Step on_sent(const Call& call) override {
+  Step on_sent(const Call& call) override { return next(call); }
+
+ private:
+  Step next(const Call& call) {
     if (at_ == end_) return {};
     const uint64_t size = std::min(kReadMessage, end_ - at_);
     api::ReadContentResponse head;
     head.set_offset(static_cast<int64_t>(at_ - begin_));
-    auto message = serialize_with_bytes(head, api::ReadContentResponse::kDataFieldNumber, size, [&](std::span<uint8_t> out) {
-      const size_t count = blob_->reader.read_at(call, at_, out);
-      if (count < size)
-        throw Error(Code::kDataLoss, fmt::format("content {}: the bytes end at {} of {}", blob_->digest.to_string(),
-                                                 at_ + count, blob_->size));
-    });
+    auto message = serialize_with_bytes(head, api::ReadContentResponse::kDataFieldNumber, size,
+                                        [&](std::span<uint8_t> out) { return fill(call, out); });
+    if (!message) {
+      cached_only_ = false;
+      return {std::nullopt, Next::kWait};
+    }
     at_ += size;
     if (scope_.metrics != nullptr) scope_.metrics->bytes_read().add(static_cast<double>(size));
     return {std::move(message), at_ == end_ ? Next::kFinish : Next::kSendMore};
   }
 
- private:
+  bool fill(const Call& call, std::span<uint8_t> out) const {
+    if (cached_only_) return blob_->reader.read_cached(at_, out) == out.size();
+    const size_t count = blob_->reader.read_at(call, at_, out);
+    if (count < out.size())
+      throw Error(Code::kDataLoss, fmt::format("content {}: the bytes end at {} of {}", blob_->digest.to_string(),
+                                               at_ + count, blob_->size));
+    return true;
+  }
+
   const Scope scope_;
   const std::optional<metrics::Held> open_;
   api::ReadContentRequest request_;
   std::shared_ptr<const content::OpenBlob> blob_;
   uint64_t begin_ = 0, at_ = 0, end_ = 0;
+  bool cached_only_ = false;  // on the thread of all events, where nothing may wait
 };
 
 class Write final : public Exchange {
@@ -232,16 +245,17 @@ class Write final : public Exchange {
       : metrics_(scope.metrics),
         open_(held(scope.metrics, &metrics::Metrics::open_writes)),
         session_(scope.content, scope.client) {}
-  // WRITE may wait for a network. The action is the message's first field, and every encoder writes it first; one that
-  // does not gets the other lane, no more.
+  // WRITE may wait for a network, the others for the disk, and the beginning of a blob for nothing.
   Lane lane(grpc::ByteBuffer& message) override {
-    std::vector<grpc::Slice> slices;
-    static constexpr uint8_t kWriteFirst[] = {0x08, 0x01};
-    if (!message.Dump(&slices).ok() || slices.empty() || slices[0].size() < 2) return Lane::kLocal;
-    return std::equal(std::begin(kWriteFirst), std::end(kWriteFirst), slices[0].begin()) ? Lane::kRemote : Lane::kLocal;
+    parsed_ = message.Length() <= content::OpenIngest::kInMemory;
+    if (!parsed_) return is_write(message) ? Lane::kRemote : Lane::kLocal;
+    parse(message, &request_);
+    const content::WriteAction action = to_action(request_.action());
+    if (session_.stays_in_memory(action, request_.ref(), request_.expected(), request_.data().size())) return Lane::kInline;
+    return action == content::WriteAction::kWrite ? Lane::kRemote : Lane::kLocal;
   }
   Step on_request(const Call& call, grpc::ByteBuffer& message) override {
-    parse(message, &request_);
+    if (!parsed_) parse(message, &request_);
     message.Clear();  // its memory is needed no more
     const Labels labels = to_labels(request_.labels());
     const content::WriteReply reply = session_.on_message(
@@ -260,10 +274,20 @@ class Write final : public Exchange {
   }
 
  private:
+  // Without parsing a large message on the thread of all events. The action is the message's first field, and every
+  // encoder writes it first; one that does not gets the other lane, no more.
+  static bool is_write(grpc::ByteBuffer& message) {
+    static constexpr uint8_t kWriteFirst[] = {0x08, 0x01};
+    std::vector<grpc::Slice> slices;
+    if (!message.Dump(&slices).ok() || slices.empty() || slices[0].size() < 2) return false;
+    return std::equal(std::begin(kWriteFirst), std::end(kWriteFirst), slices[0].begin());
+  }
+
   metrics::Metrics* const metrics_;
   const std::optional<metrics::Held> open_;
   content::WriteSession session_;
   api::WriteContentRequest request_;  // kept between messages for its memory
+  bool parsed_ = false;               // request_ is the message
 };
 
 }  // namespace

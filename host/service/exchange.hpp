@@ -16,6 +16,7 @@ namespace ipcs::service {
 // What follows an answer.
 enum class Next {
   kFinish,       // the RPC ends with OK
+  kWait,         // nothing is sent: on_sent() is called in the lane for steps that wait
   kSendMore,     // on_sent() is called when the answer is on its way
   kReadRequest,  // on_request() is called with the next message; the RPC ends with OK when the client sends no more
 };
@@ -42,6 +43,8 @@ class Exchange {
   virtual Lane lane(grpc::ByteBuffer& request) = 0;
   virtual Step on_request(const Call& call, grpc::ByteBuffer& request) = 0;
   virtual Step on_sent(const Call&) { return {}; }
+  // Where an RPC goes on whose step said kWait, to its end.
+  virtual Lane waiting_lane() const noexcept { return Lane::kLocal; }
 };
 
 // A method that a server offers.

@@ -33,8 +33,8 @@ grpc::ByteBuffer serialize(const google::protobuf::MessageLite& message) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
-grpc::ByteBuffer serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
-                                      const std::function<void(std::span<uint8_t>)>& fill) {
+std::optional<grpc::ByteBuffer> serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
+                                                     const std::function<bool(std::span<uint8_t>)>& fill) {
   const uint32_t tag = static_cast<uint32_t>(number) << 3 | kLengthDelimited;
   const size_t head_size = head.ByteSizeLong();
   const size_t prefix = head_size + CodedOutputStream::VarintSize32(tag) +
@@ -43,7 +43,7 @@ grpc::ByteBuffer serialize_with_bytes(const google::protobuf::MessageLite& head,
   uint8_t* at = head.SerializeWithCachedSizesToArray(start(slice));
   at = CodedOutputStream::WriteVarint32ToArray(tag, at);
   at = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), at);
-  fill({at, size});
+  if (!fill({at, size})) return std::nullopt;
   return grpc::ByteBuffer(&slice, 1);
 }
 

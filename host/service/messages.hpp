@@ -5,8 +5,9 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <cstddef>
-#include <functional>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 
 namespace ipcs::service {
@@ -17,8 +18,8 @@ void parse(grpc::ByteBuffer& buffer, google::protobuf::MessageLite* message);
 grpc::ByteBuffer serialize(const google::protobuf::MessageLite& message);
 
 // A message of which a `bytes` field is filled in place: `head` (fields before it, serialized), then field `number` with
-// `size` bytes that `fill` writes. No copy is made of them.
-grpc::ByteBuffer serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
-                                      const std::function<void(std::span<uint8_t>)>& fill);
+// `size` bytes that `fill` writes. No copy is made of them. No message when `fill` says that it could not.
+std::optional<grpc::ByteBuffer> serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
+                                                     const std::function<bool(std::span<uint8_t>)>& fill);
 
 }  // namespace ipcs::service

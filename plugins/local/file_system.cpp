@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -107,6 +108,17 @@ class PosixFile final : public File {
           [&] { return ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done)); });
       if (n < 0) fail(errno, path_, "read");
       if (n == 0) break;
+      done += static_cast<size_t>(n);
+    }
+    return done;
+  }
+
+  size_t read_cached(uint64_t offset, std::span<uint8_t> out) noexcept override {
+    size_t done = 0;
+    while (done < out.size()) {
+      const iovec rest{out.data() + done, out.size() - done};
+      const ssize_t n = ::preadv2(fd_.get(), &rest, 1, static_cast<off_t>(offset + done), RWF_NOWAIT);
+      if (n <= 0) break;  // EAGAIN: on the disk; EOPNOTSUPP: a file system that can't tell
       done += static_cast<size_t>(n);
     }
     return done;

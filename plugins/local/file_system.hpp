@@ -26,7 +26,7 @@ struct Space {
   uint64_t available = 0;
 };
 
-// An open regular file. read_at may run on many threads at once; the rest is for one thread at a time.
+// An open regular file. read_at and read_cached may run on many threads at once; the rest is for one thread at a time.
 // Functions throw ipcs::Error naming the file.
 class File {
  public:
@@ -34,6 +34,8 @@ class File {
   virtual FileInfo info() = 0;
   // Fills `out` from byte `offset` on; less than out.size() only where the file ends.
   virtual size_t read_at(uint64_t offset, std::span<uint8_t> out) = 0;
+  // The same, as far as the bytes are in the page cache; 0 where that can't be told.
+  virtual size_t read_cached(uint64_t offset, std::span<uint8_t> out) noexcept = 0;
   // Writes all of `bytes`; after an Error a prefix may have been written, and info() tells.
   virtual void write_at(uint64_t offset, std::span<const uint8_t> bytes) = 0;
   virtual void truncate(uint64_t size) = 0;

@@ -28,6 +28,11 @@ class LocalReader final : public plugin::Reader {
     return count;
   }
 
+  size_t read_cached(uint64_t offset, std::span<uint8_t> out) noexcept override {
+    if (offset >= size_) return 0;
+    return file_->read_cached(offset, out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), size_ - offset))));
+  }
+
  private:
   const std::unique_ptr<File> file_;
   const uint64_t size_;

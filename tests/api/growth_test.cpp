@@ -25,6 +25,7 @@ void use_everything(const ipcs_plugin* plugin) {
   {
     const BlobReader reader = store.open_blob(call, kHello);
     std::array<uint8_t, 8> bytes{};
+    REQUIRE(reader.read_cached(0, bytes) == 0);  // neither plugin has it
     REQUIRE(reader.read_at(call, 0, bytes) == 5);
     CHECK(std::string(bytes.begin(), bytes.begin() + 5) == "hello");
   }
@@ -47,6 +48,8 @@ TEST_CASE("a plugin built with the header of ABI 1.0 works") {
   CHECK(plugin->abi_minor == 0);
   CHECK(plugin->store->struct_size == offsetof(ipcs_store_ops, quarantine_blob));
   CHECK_FALSE(IPCS_HAS(plugin->store, quarantine_blob));
+  CHECK(plugin->reader->struct_size == offsetof(ipcs_reader_ops, read_cached));
+  CHECK_FALSE(IPCS_HAS(plugin->reader, read_cached));
   use_everything(plugin);
 }
 

@@ -87,7 +87,8 @@ AT(ipcs_reader_ops, reserved, 4);
 AT(ipcs_reader_ops, close, 8);
 AT(ipcs_reader_ops, size, 16);
 AT(ipcs_reader_ops, read_at, 24);
-SIZE(ipcs_reader_ops, 32);
+AT(ipcs_reader_ops, read_cached, 32);  // since 1.1
+SIZE(ipcs_reader_ops, 40);
 
 AT(ipcs_ingest_ops, struct_size, 0);
 AT(ipcs_ingest_ops, reserved, 4);

@@ -266,6 +266,11 @@ typedef struct ipcs_reader_ops {
    * the blob ends, 0 at or behind its end. DATA_LOSS: bytes are missing or proved wrong. [thread-safe] */
   int32_t (*read_at)(ipcs_reader* reader, const ipcs_call* call, uint64_t offset, ipcs_span out,
                      size_t* count, ipcs_status* status);
+
+  /* Since 1.1. As read_at, of bytes that are at hand in memory: never waits for a disk or a network. Returns how
+   * many it wrote to `out`, which may be less than there are; 0: none, ask read_at. The host serves a read on the
+   * thread that took it when this gives all of it. [thread-safe] */
+  size_t (*read_cached)(ipcs_reader* reader, uint64_t offset, ipcs_span out);
 } ipcs_reader_ops;
 
 /* Functions of an opened ingest. */

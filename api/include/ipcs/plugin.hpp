@@ -102,6 +102,7 @@ class Reader {
   virtual ~Reader() = default;
   virtual uint64_t size() noexcept = 0;
   virtual size_t read_at(const Call& call, uint64_t offset, std::span<uint8_t> out) = 0;
+  virtual size_t read_cached(uint64_t /*offset*/, std::span<uint8_t> /*out*/) noexcept { return 0; }
 };
 
 // Bytes that are still arriving.
@@ -252,6 +253,9 @@ inline constexpr ipcs_reader_ops kReaderOps = {
     .size = [](ipcs_reader* r) { return as<Reader>(r).size(); },
     .read_at = [](ipcs_reader* r, const ipcs_call* c, uint64_t offset, ipcs_span out, size_t* count, ipcs_status* st) {
       return guard(st, [&] { *count = as<Reader>(r).read_at(Call(c), offset, {out.data, out.size}); });
+    },
+    .read_cached = [](ipcs_reader* r, uint64_t offset, ipcs_span out) {
+      return as<Reader>(r).read_cached(offset, {out.data, out.size});
     },
 };
 

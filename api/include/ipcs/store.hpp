@@ -171,6 +171,14 @@ class BlobReader {
     return count;
   }
 
+  // As read_at, without waiting: fills the beginning of `out` with what is at hand in memory and returns how much that
+  // is, which may be nothing. 0 where the plugin is older than ABI 1.1.
+  size_t read_cached(uint64_t offset, std::span<uint8_t> out) const noexcept {
+    if (!IPCS_HAS(reader_.operator->(), read_cached)) return 0;
+    const size_t count = reader_->read_cached(reader_.get(), offset, to_abi(out));
+    return count <= out.size() ? count : 0;
+  }
+
  private:
   detail::Owned<ipcs_reader, ipcs_reader_ops> reader_;
 };

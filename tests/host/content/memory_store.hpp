@@ -66,6 +66,7 @@ struct Memory {
   std::set<std::string> quarantined;
   std::string id = "memory-1";
   bool read_only = false;
+  bool full = false;
   std::optional<Code> fail_append;  // the next one; half of its bytes are kept
   std::optional<Code> fail_commit;  // the next one
   std::optional<Code> fail_open_ingest;
@@ -224,7 +225,7 @@ class Store final : public plugin::ContentStore {
   plugin::StoreInfo info(const plugin::Call& call) override {
     memory_->enter("info", call);
     const std::lock_guard lock(memory_->mutex);
-    return {memory_->id, "memory", memory_->read_only, false, false, 0, 0, 0};
+    return {memory_->id, "memory", memory_->read_only, memory_->full, false, 0, 0, 0};
   }
   plugin::Entry stat_blob(const plugin::Call& call, std::string_view digest) override {
     memory_->enter("stat_blob", call);

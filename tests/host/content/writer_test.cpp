@@ -17,6 +17,9 @@ void leave(World& w, const std::string& ref, std::string_view text, uint64_t tot
   open(w, ref, total).write(w.call, bytes_of(text));
 }
 
+// More than stays in memory.
+std::string long_text(char fill = 'x') { return std::string(content::OpenIngest::kInMemory + 1, fill); }
+
 }  // namespace
 
 TEST_CASE("a writer counts, hashes and commits") {
@@ -84,15 +87,23 @@ TEST_CASE("a ref has one writer; it is free when that one ends, however it ends"
   }
   SECTION("a write that fails") {
     w.memory->fail_append = Code::kResourceExhausted;
-    CHECK(code_of([&] { first->write(w.call, bytes_of("xy")); }) == Code::kResourceExhausted);
+    CHECK(code_of([&] { first->write(w.call, bytes_of(long_text())); }) == Code::kResourceExhausted);
   }
   CHECK_NOTHROW(open(w, "r"));
 }
 
 TEST_CASE("a writer that could not be opened leaves its ref free and no trace") {
   World w;
-  w.memory->fail_open_ingest = Code::kResourceExhausted;
-  CHECK(code_of([&] { open(w, "r"); }) == Code::kResourceExhausted);
+  SECTION("a full store") {
+    w.memory->full = true;
+    CHECK(code_of([&] { open(w, "r"); }) == Code::kResourceExhausted);
+    w.memory->full = false;
+  }
+  SECTION("a store that is open for reading only") {
+    w.memory->read_only = true;
+    CHECK(code_of([&] { open(w, "r"); }) == Code::kFailedPrecondition);
+    w.memory->read_only = false;
+  }
   CHECK(w.catalog->ingests({}).empty());
   CHECK(code_of([&] { w.content->status(w.call, w.a, "r"); }) == Code::kNotFound);
   CHECK_NOTHROW(open(w, "r"));
@@ -159,9 +170,9 @@ TEST_CASE("truncate starts anew") {
 
 TEST_CASE("after a failed append the next writer goes on where the bytes end") {
   World w;
+  leave(w, "r", "foo");
   {
     Writer writer = open(w, "r");
-    writer.write(w.call, bytes_of("foo"));
     w.memory->fail_append = Code::kResourceExhausted;  // keeps half
     CHECK(code_of([&] { writer.write(w.call, bytes_of("barbaz")); }) == Code::kResourceExhausted);
     CHECK(code_of([&] { writer.write(w.call, bytes_of("more")); }) == Code::kFailedPrecondition);
@@ -186,8 +197,8 @@ TEST_CASE("an ingest whose end can't be read is cut to what can") {
 
 TEST_CASE("bytes that are lost before a second hash are DataLoss, not a wrong blob") {
   World w;
+  leave(w, "r", "foobar");
   Writer writer = open(w, "r");
-  writer.write(w.call, bytes_of("foobar"));
   w.memory->unreadable_tail = 2;
   const std::string cut = Digest::of("foob", oci::Algorithm::kSha512).to_string();
   CHECK(code_of([&] { writer.commit(w.call, 0, cut, nullptr); }) == Code::kDataLoss);
@@ -223,4 +234,61 @@ TEST_CASE("an empty blob") {
   CHECK(open(w, "r").commit(w.call, 0, digest_of("").to_string(), nullptr) == digest_of(""));
   CHECK(w.content->info(w.call, w.a, digest_of("")).size == 0);
   CHECK(w.read(digest_of("")).empty());
+}
+
+TEST_CASE("a new ingest is in memory alone while it is small, and is listed all the same") {
+  World w;
+  std::optional<Writer> writer(open(w, "r", 6));
+  writer->write(w.call, bytes_of("foo"));
+  CHECK(w.memory->ingest_count() == 0);
+  CHECK(w.catalog->ingests({}).empty());
+  CHECK(w.content->status(w.call, w.a, "r").offset == 3);
+  CHECK(w.content->status(w.call, w.op, "r").client == "a");
+  CHECK(code_of([&] { w.content->status(w.call, w.b, "r"); }) == Code::kNotFound);
+  CHECK(w.content->list_statuses(w.call, w.a, content::Filter::parse({})).size() == 1);
+  CHECK(w.content->list_statuses(w.call, w.b, content::Filter::parse({})).empty());
+
+  SECTION("it is kept when its writer closes") {
+    writer.reset();
+    CHECK(w.memory->ingest_count() == 1);
+    w.restart();
+    CHECK(open(w, "r").digest() == digest_of("foo"));
+  }
+  SECTION("also without a byte") {
+    writer->truncate(w.call);
+    writer.reset();
+    CHECK(w.content->status(w.call, w.a, "r").offset == 0);
+  }
+  SECTION("a refused commit keeps it") {
+    CHECK(code_of([&] { writer->commit(w.call, 7, {}, nullptr); }) == Code::kFailedPrecondition);
+    CHECK(open(w, "r").status().offset == 3);
+  }
+  SECTION("so does one that the backend refuses") {
+    w.memory->fail_commit = Code::kInternal;
+    CHECK(code_of([&] { writer->commit(w.call, 3, {}, nullptr); }) == Code::kInternal);
+    CHECK(open(w, "r").status().offset == 3);
+  }
+  SECTION("it is stored when it grows") {
+    writer->write(w.call, bytes_of(long_text()));
+    CHECK(w.memory->ingest_count() == 1);
+    CHECK(w.catalog->ingests({}).size() == 1);
+    CHECK(writer->commit(w.call, 0, {}, nullptr) == digest_of("foo" + long_text()));
+    CHECK(w.catalog->ingests({}).empty());
+    CHECK(w.memory->ingest_count() == 0);
+  }
+  SECTION("an abort drops it") {
+    w.content->abort(w.call, w.a, "r");
+    CHECK(code_of([&] { writer->write(w.call, bytes_of("bar")); }) == Code::kAborted);
+    writer.reset();
+    CHECK(w.memory->ingest_count() == 0);
+    CHECK(w.catalog->ingests({}).empty());
+    CHECK(code_of([&] { w.content->status(w.call, w.a, "r"); }) == Code::kNotFound);
+  }
+  SECTION("one that can't be stored is gone, and its ref is free") {
+    w.memory->fail_open_ingest = Code::kResourceExhausted;
+    CHECK(code_of([&] { writer->write(w.call, bytes_of(long_text())); }) == Code::kResourceExhausted);
+    CHECK(w.catalog->ingests({}).empty());
+    CHECK(w.memory->ingest_count() == 0);
+    CHECK(open(w, "r").status().offset == 0);
+  }
 }

@@ -154,6 +154,13 @@ class FakeFile final : public File {
     std::copy_n(node_->content.begin() + static_cast<ptrdiff_t>(offset), count, out.begin());
     return count;
   }
+  size_t read_cached(uint64_t offset, std::span<uint8_t> out) noexcept override {
+    const std::lock_guard lock(disk_.mutex_);
+    if (offset >= node_->content.size()) return 0;
+    const size_t count = std::min(out.size(), node_->content.size() - static_cast<size_t>(offset));
+    std::copy_n(node_->content.begin() + static_cast<ptrdiff_t>(offset), count, out.begin());
+    return count;
+  }
   void write_at(uint64_t offset, std::span<const uint8_t> bytes) override {
     const auto lock = disk_.operate();
     const uint64_t room = disk_.capacity - std::min<uint64_t>(disk_.capacity, FakeDisk::stored(*disk_.root_));

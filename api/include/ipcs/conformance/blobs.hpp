@@ -43,8 +43,32 @@ inline void reads_nothing_behind_the_end(Context& context) {
   const Bytes bytes = context.bytes(1000);
   const BlobReader reader = context.store().open_blob(context.call(), context.put(bytes));
   Bytes piece(100);
-  for (const uint64_t offset : {uint64_t{1000}, uint64_t{1001}, uint64_t{1} << 40, uint64_t{INT64_MAX}, UINT64_MAX})
+  for (const uint64_t offset : {uint64_t{1000}, uint64_t{1001}, uint64_t{1} << 40, uint64_t{INT64_MAX}, UINT64_MAX}) {
     require_equal(reader.read_at(context.call(), offset, piece), 0u, "bytes read at " + std::to_string(offset));
+    require_equal(reader.read_cached(offset, piece), 0u, "bytes read from memory at " + std::to_string(offset));
+  }
+}
+
+inline void reads_the_same_from_memory(Context& context) {
+  const Bytes bytes = context.bytes(600'001);
+  const BlobReader reader = context.store().open_blob(context.call(), context.put(bytes));
+  require(context.read(reader, 65'536) == bytes, "other bytes read");
+  size_t found = 0;
+  for (const size_t offset : {0u, 1u, 262'143u, 262'144u, 524'288u, 600'000u}) {
+    for (const size_t size : {0u, 1u, 100u, 4096u, 300'000u}) {
+      Bytes piece(size + 8, 0x5a);
+      const size_t count = reader.read_cached(offset, std::span(piece).first(size));
+      require(count <= std::min(size, bytes.size() - offset), "more bytes from memory than there are");
+      require(std::equal(piece.begin(), piece.begin() + static_cast<ptrdiff_t>(count),
+                         bytes.begin() + static_cast<ptrdiff_t>(offset)),
+              "other bytes from memory at " + std::to_string(offset));
+      require(
+          std::all_of(piece.begin() + static_cast<ptrdiff_t>(size), piece.end(), [](uint8_t b) { return b == 0x5a; }),
+          "read_cached wrote behind the memory that it was given");
+      found += count;
+    }
+  }
+  if (found == 0) throw NotOffered("read_cached never gives any bytes");
 }
 
 inline void does_not_find_what_is_not_there(Context& context) {
@@ -191,6 +215,7 @@ inline std::vector<Case> blob_cases() {
   return {{"blob: reads what was committed", reads_what_was_committed},
           {"blob: any range can be read", reads_any_range},
           {"blob: nothing is read at or behind the end", reads_nothing_behind_the_end},
+          {"blob: read_cached gives the same bytes", reads_the_same_from_memory},
           {"blob: an unknown one is not found", does_not_find_what_is_not_there},
           {"blob: the empty one", keeps_the_empty_blob},
           {"blob: a large one", keeps_a_large_blob},
