@@ -34,6 +34,24 @@ std::optional<Blob> find_claimed(Connection& db, const std::string& client, cons
   return blob_of(digest, row);
 }
 
+constexpr char kStoreId[] = "store_id";
+constexpr char kPreviousStoreId[] = "previous_store_id";
+
+// The text under a name, empty when there is none.
+std::string meta(Connection& db, const char* name) {
+  Statement row(db, "SELECT value FROM meta WHERE name = ?");
+  return row.text(name).step() ? std::string(row.bytes(0)) : std::string();
+}
+
+void set_meta(Connection& db, const char* name, const std::string& value) {
+  Statement(db,
+            "INSERT INTO meta(name, value) VALUES(?, ?)"
+            " ON CONFLICT(name) DO UPDATE SET value = excluded.value")
+      .text(name)
+      .blob(value)
+      .run();
+}
+
 void apply(const LabelChange& change, Labels& labels) {
   if (change.replace_all) {
     labels = change.labels;
@@ -66,20 +84,19 @@ void Catalog::in_transaction(const std::function<void()>& body) {
 }
 
 std::string Catalog::store_id() const {
-  return state_->read([](Connection& db) {
-    Statement row(db, "SELECT value FROM meta WHERE name = 'store_id'");
-    return row.step() ? std::string(row.bytes(0)) : std::string();
-  });
+  return state_->read([](Connection& db) { return meta(db, kStoreId); });
 }
 
 void Catalog::set_store_id(const std::string& id) {
-  state_->write(Durable::kYes, [&](Connection& db) {
-    Statement(db,
-              "INSERT INTO meta(name, value) VALUES('store_id', ?)"
-              " ON CONFLICT(name) DO UPDATE SET value = excluded.value")
-        .blob(id)
-        .run();
-  });
+  state_->write(Durable::kYes, [&](Connection& db) { set_meta(db, kStoreId, id); });
+}
+
+std::string Catalog::previous_store_id() const {
+  return state_->read([](Connection& db) { return meta(db, kPreviousStoreId); });
+}
+
+void Catalog::set_previous_store_id(const std::string& id) {
+  state_->write(Durable::kYes, [&](Connection& db) { set_meta(db, kPreviousStoreId, id); });
 }
 
 std::optional<Blob> Catalog::find(const std::string& client, const Digest& digest) const {

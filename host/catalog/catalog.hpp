@@ -94,6 +94,9 @@ class Catalog {
   // Id of the store that this catalog describes; empty when none was recorded yet.
   std::string store_id() const;
   void set_store_id(const std::string& id);
+  // Id of the store before that one, as long as blobs lie there that were not copied yet; empty when there is none.
+  std::string previous_store_id() const;
+  void set_previous_store_id(const std::string& id);
 
   // Runs `body` as one transaction: everything it does through this catalog takes effect together when it returns, or
   // not at all when it throws (the exception passes on). Reads in it see its own writes. Pins in it are safe from a

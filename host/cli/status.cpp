@@ -31,6 +31,21 @@ Json to_json(const admin_api::Backend& backend) {
           {"quota_bytes", backend.quota_bytes()}};
 }
 
+// Null where there is no previous backend.
+template <class Response>
+Json previous_json(const Response& response) {
+  if (!response.has_previous()) return nullptr;
+  Json json = to_json(response.previous().backend());
+  const admin_api::Amount& to_copy = response.previous().to_copy();
+  json["to_copy"] = {{"count", to_copy.count()}, {"bytes", to_copy.bytes()}};
+  return json;
+}
+
+std::string to_copy_text(const admin_api::Amount& to_copy) {
+  if (to_copy.count() == 0) return "nothing: `previous` can be taken out of ipcsd's configuration";
+  return fmt::format("{}, {}", counted(to_copy.count(), "blob"), size_text(to_copy.bytes()));
+}
+
 Json to_json(const admin_api::StatusResponse& status) {
   Json clients = Json::array();
   for (const admin_api::Client& client : status.clients()) {
@@ -44,6 +59,7 @@ Json to_json(const admin_api::StatusResponse& status) {
           {"started_at", time_text(status.started_ns())},
           {"uptime_seconds", static_cast<double>(status.uptime_ns()) / 1e9},
           {"backend", to_json(status.backend())},
+          {"previous", previous_json(status)},
           {"blobs", status.blobs()},
           {"bytes", status.bytes()},
           {"pins", status.pins()},
@@ -60,8 +76,8 @@ Json to_json(const admin_api::StatusResponse& status) {
             {"dropped_ingests", recovery.dropped_ingests()}}}};
 }
 
-void add_rows(const admin_api::Backend& backend, Table& table) {
-  table.add({"backend:", fmt::format("{} {}", backend.name(), backend.version())});
+void add_rows(const admin_api::Backend& backend, Table& table, const std::string& title = "backend:") {
+  table.add({title, fmt::format("{} {}", backend.name(), backend.version())});
   table.add({"store id:", backend.store_id()});
   table.add({"location:", backend.location()});
   table.add({"state:", state_of(backend)});
@@ -81,6 +97,11 @@ int status(Session& session, const NoArgs&) {
   table.add({"up:", fmt::format("{}, since {}", age_text(std::chrono::nanoseconds(status.uptime_ns())),
                                 time_text(status.started_ns() / 1'000'000'000 * 1'000'000'000))});
   add_rows(status.backend(), table);
+  if (status.has_previous()) {
+    const admin_api::Backend& previous = status.previous().backend();
+    table.add({"previous:", fmt::format("{} {}, {}", previous.name(), previous.version(), previous.location())});
+    table.add({"to copy:", to_copy_text(status.previous().to_copy())});
+  }
   table.add({"blobs:", fmt::format("{}, {}", status.blobs(), size_text(status.bytes()))});
   table.add({"pins:", std::to_string(status.pins())});
   table.add({"missing:", std::to_string(status.missing())});
@@ -100,13 +121,21 @@ int status(Session& session, const NoArgs&) {
 }
 
 int backend_status(Session& session, const NoArgs&) {
-  const admin_api::Backend backend = ask(session).backend();
+  const auto response = session.connection.call<admin_api::BackendStatusResponse>(
+      session.connection.admin(), &admin_api::Admin::Stub::BackendStatus, admin_api::BackendStatusRequest());
   if (session.json()) {
-    session.output.json(to_json(backend));
+    Json json = to_json(response.backend());
+    json["previous"] = previous_json(response);
+    session.output.json(json);
     return kOk;
   }
   Table table({{""}, {""}});
-  add_rows(backend, table);
+  add_rows(response.backend(), table);
+  if (response.has_previous()) {
+    table.add({"", ""});
+    add_rows(response.previous().backend(), table, "previous:");
+    table.add({"to copy:", to_copy_text(response.previous().to_copy())});
+  }
   session.output.table(table);
   return kOk;
 }
@@ -117,8 +146,9 @@ void add_status(CLI::App& app, Choice& choice) {
   add_verb(app, choice, "status", "show the daemon, its store and its clients", status, std::make_shared<NoArgs>());
   CLI::App* backend = app.add_subcommand("backend", "the store behind the daemon");
   backend->require_subcommand(1);
-  add_verb(*backend, choice, "status", "show the store's id, place, state and space", backend_status,
-           std::make_shared<NoArgs>());
+  add_verb(*backend, choice, "status", "show the store's id, place, state and space, and those of the previous one",
+           backend_status, std::make_shared<NoArgs>());
+  add_copy(*backend, choice);
 }
 
 }  // namespace ipcs::cli

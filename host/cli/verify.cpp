@@ -1,9 +1,9 @@
 // `ipcsctl verify`: has the daemon read its blobs again, and lists what is not as it should be.
 #include <fmt/format.h>
 
+#include "cli/findings.hpp"
 #include "cli/session.hpp"
 #include "cli/text.hpp"
-#include "ipcs/error.hpp"
 
 namespace ipcs::cli {
 namespace {
@@ -12,78 +12,13 @@ struct VerifyArgs {
   std::vector<std::string> digests;
 };
 
-const char* kind_name(admin_api::Finding::Kind kind) {
-  switch (kind) {
-    case admin_api::Finding::DAMAGED:
-      return "damaged";
-    case admin_api::Finding::MISSING:
-      return "missing";
-    case admin_api::Finding::UNREADABLE:
-      return "unreadable";
-    default:
-      return "unknown";
-  }
-}
-
-// What was found so far. Table rows are printed as they come: a verification may take hours.
-class Findings {
- public:
-  explicit Findings(Session& session) : session_(session) {}
-
-  void add(const admin_api::Finding& finding) {
-    const std::string kind = kind_name(finding.kind());
-    ++counts_[kind];
-    if (session_.json()) {
-      json_.push_back({{"kind", kind}, {"digest", finding.digest()}, {"detail", finding.detail()}});
-    } else if (session_.flags.quiet) {
-      session_.output.line(finding.digest());
-    } else {
-      session_.output.line(fmt::format("{:<10}  {}  {}", kind, finding.digest(), finding.detail()));
-    }
-    session_.output.flush();
-  }
-
-  bool empty() const { return counts_.empty(); }
-  const Json& json() const { return json_; }
-  // "2 damaged, 1 missing".
-  std::string summary() const {
-    std::string text;
-    for (const auto& [kind, count] : counts_) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, kind);
-    return text;
-  }
-
- private:
-  Session& session_;
-  std::map<std::string, uint64_t> counts_;
-  Json json_ = Json::array();
-};
-
 int verify(Session& session, const VerifyArgs& args) {
   admin_api::VerifyRequest message;
   for (const std::string& digest : args.digests) message.add_digests(digest);
-  admin_api::Admin::Stub& stub = session.connection.admin();
   Findings findings(session);
-  const auto progress = session.progress("verify");
   const auto start = std::chrono::steady_clock::now();
-  Connection::Request request(session.connection);
-  const auto stream = stub.Verify(request.context(), message);
-  admin_api::VerifyResponse last;
-  try {
-    admin_api::VerifyResponse response;
-    while (stream->Read(&response)) {
-      if (response.findings_size() > 0) progress->clear();
-      for (const admin_api::Finding& finding : response.findings()) findings.add(finding);
-      progress->update(response.done_bytes(), response.total_bytes(), response.current());
-      last.Swap(&response);
-    }
-  } catch (...) {
-    request.cancel();
-    stream->Finish();
-    throw;
-  }
-  progress->clear();
-  session.connection.check(stream->Finish());
-  if (!last.finished()) throw Error(Code::kInternal, "ipcsd ended the verification before it was done");
+  const auto last =
+      follow<admin_api::VerifyResponse>(session, "verify", findings, &admin_api::Admin::Stub::Verify, message);
 
   if (session.json())
     session.output.json({{"blobs", last.done_blobs()}, {"bytes", last.done_bytes()}, {"findings", findings.json()}});

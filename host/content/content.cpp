@@ -74,19 +74,19 @@ std::string printable(const std::string& ref) {
   return ref.size() > 120 ? text + "…" : text;
 }
 
-Content::Content(Store& backend, catalog::Catalog& catalog, Options options)
-    : backend_(backend), catalog_(catalog), options_(with_defaults(std::move(options))), open_blobs_(options_.open_blobs) {}
+Content::Content(Stores& stores, catalog::Catalog& catalog, Options options)
+    : stores_(stores), catalog_(catalog), options_(with_defaults(std::move(options))), open_blobs_(options_.open_blobs) {}
 
 Content::~Content() = default;
 
 Blob Content::info(const Call& call, const Client& client, const Digest& digest) {
-  auto stored = backend_.stat_blob(call, digest.to_string());
+  auto stored = stores_.stat(call, digest);
   if (!stored) throw_not_found(digest);
   auto known = client.is_operator ? catalog_.find_any(client.name, digest) : catalog_.find(client.name, digest);
   if (!known && !client.is_operator) {
     const auto lock = digests_.lock(digest);
     hold_existing(call, client, digest);
-    stored = backend_.stat_blob(call, digest.to_string());  // it may have gone or been healed meanwhile
+    stored = stores_.stat(call, digest);  // it may have gone or been healed meanwhile
     if (!stored) throw_not_found(digest);
     known = catalog_.find_any(client.name, digest);
   }
@@ -147,7 +147,7 @@ std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& di
   if (auto blob = open_blobs_.find(digest)) return blob;
   // Under the digest's lock, so that a blob that is being removed can't come into the cache behind the removal.
   const auto lock = digests_.lock(digest);
-  BlobReader reader = backend_.open_blob(call, digest.to_string());
+  BlobReader reader = stores_.open(call, digest).reader;
   const uint64_t size = reader.size();
   const auto known = catalog_.find_any({}, digest);
   if (known && known->size != size) throw_cut(digest, size, known->size);
@@ -157,14 +157,14 @@ std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& di
 }
 
 bool Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
-  if (!backend_.stat_blob(call, digest.to_string())) return false;
+  if (!stores_.stat(call, digest)) return false;
   const auto lock = digests_.lock(digest);
   return hold_existing(call, client, digest);
 }
 
 void Content::pin(const Call& call, const Digest& digest, const std::string& note) {
   const auto lock = digests_.lock(digest);
-  const auto stored = backend_.stat_blob(call, digest.to_string());
+  const auto stored = stores_.stat(call, digest);
   if (!stored) throw_not_found(digest);
   const auto known = catalog_.find_any({}, digest);
   if (known && known->size != stored->size) throw_cut(digest, stored->size, known->size);
@@ -177,18 +177,37 @@ void Content::unpin(const Call& call, const Digest& digest) {
   if (catalog_.unpin(digest)) remove_bytes(call, digest);
 }
 
-void Content::quarantine(const Call& call, const Digest& digest) {
+void Content::quarantine(const Call& call, const Digest& digest, Stores::Place place) {
   const auto lock = digests_.lock(digest);
   open_blobs_.erase(digest);
-  backend_.quarantine_blob(call, digest.to_string());
+  stores_.quarantine(call, digest, place);
+}
+
+bool Content::commit_copy(const Call& call, const Digest& digest, uint64_t size, Ingest& bytes) {
+  const auto lock = digests_.lock(digest);  // neither a removal nor a commit comes in between
+  if (!stores_.lacks(digest)) return false;
+  quarantine_if_cut(call, digest, size);
+  try {
+    bytes.commit(call, size, digest.to_string(), digest.to_string());
+  } catch (const Error& e) {
+    if (e.code() != Code::kAlreadyExists) throw;
+  }
+  now_in_current(call, digest);
+  return true;
+}
+
+void Content::now_in_current(const Call& call, const Digest& digest) noexcept {
+  if (!stores_.lacks(digest)) return;
+  stores_.no_longer_lacking(call, digest);
+  open_blobs_.erase(digest);  // the next read is not to go to the previous store
 }
 
 void Content::quarantine_if_cut(const Call& call, const Digest& digest, uint64_t size) {
-  const auto stored = backend_.stat_blob(call, digest.to_string());
+  const auto stored = backend().stat_blob(call, digest.to_string());
   if (!stored || stored->size == size) return;
   log().warn("a damaged blob is replaced by the bytes that came in", {{"digest", digest.to_string()}});
   open_blobs_.erase(digest);
-  backend_.quarantine_blob(call, digest.to_string());
+  backend().quarantine_blob(call, digest.to_string());
 }
 
 IngestStatus Content::status(const Call& call, const Client& client, const std::string& ref) {
@@ -258,7 +277,7 @@ std::vector<IngestStatus> Content::statuses(const Call& call, const std::vector<
     result.push_back(std::move(status));
   }
   if (closed.empty()) return result;
-  Cursor cursor = backend_.list_ingests(call);
+  Cursor cursor = backend().list_ingests(call);
   for (std::vector<Entry> entries = cursor.next(call); !entries.empty(); entries = cursor.next(call)) {
     for (const Entry& entry : entries) {
       const auto found = closed.find(entry.name);
@@ -312,13 +331,13 @@ bool Content::abort_ref(const Call& call, const RefKey& key) {
 }
 
 void Content::discard(const Call& call, const std::string& key) {
-  backend_.discard_ingest(call, key);
+  backend().discard_ingest(call, key);
   catalog_.drop_ingest(key);
 }
 
 void Content::forget_ingest(const Call& call, OpenIngest& open) noexcept {
   try {
-    backend_.discard_ingest(call, open.row.key);
+    backend().discard_ingest(call, open.row.key);
     if (!open.unrecorded.exchange(false)) catalog_.drop_ingest(open.row.key);
   } catch (const std::exception& e) {
     log().warn("an ingest stays until the next start", {{"key", open.row.key}, {"error", e.what()}});
@@ -341,7 +360,7 @@ void Content::hold(const Client& client, const Digest& digest, uint64_t size, co
 }
 
 bool Content::hold_existing(const Call& call, const Client& client, const Digest& digest) {
-  const auto stored = backend_.stat_blob(call, digest.to_string());
+  const auto stored = stores_.stat(call, digest);
   if (!stored) return false;
   const auto known = catalog_.find_any({}, digest);
   if (known && known->size != stored->size) return false;
@@ -352,7 +371,7 @@ bool Content::hold_existing(const Call& call, const Client& client, const Digest
 void Content::remove_bytes(const Call& call, const Digest& digest) noexcept {
   open_blobs_.erase(digest);
   try {
-    backend_.remove_blob(call, digest.to_string());
+    stores_.remove(call, digest);
   } catch (const std::exception& e) {
     // The row is gone; the bytes are found again at the next start and offered to containerd's collector.
     log().warn("a deleted blob's bytes stay until the next start", {{"digest", digest.to_string()}, {"error", e.what()}});

@@ -15,6 +15,7 @@
 #include "content/blob_cache.hpp"
 #include "content/filter.hpp"
 #include "content/keyed_mutex.hpp"
+#include "content/stores.hpp"
 #include "ipcs/store.hpp"
 #include "log/log.hpp"
 #include "oci/digest.hpp"
@@ -73,7 +74,7 @@ class Listing {
 // A ref for a message: its start, with bytes that are not printable ASCII escaped.
 std::string printable(const std::string& ref);
 
-// One backend and its catalog, served to many clients. All functions are [thread-safe], throw Error, and answer from
+// A backend and its catalog, served to many clients. All functions are [thread-safe], throw Error, and answer from
 // local state. Locks are held per digest and per ref only, and never over a callback.
 class Content {
  public:
@@ -83,8 +84,8 @@ class Content {
     log::Log log = log::Log::none();
   };
 
-  // `backend` and `catalog` outlive this object, and no Writer does.
-  Content(Store& backend, catalog::Catalog& catalog, Options options);
+  // `stores` and `catalog` outlive this object, and no Writer does.
+  Content(Stores& stores, catalog::Catalog& catalog, Options options);
   ~Content();
   Content(const Content&) = delete;
   Content& operator=(const Content&) = delete;
@@ -120,8 +121,13 @@ class Content {
   // Drops the hold. kNotFound when there was none.
   void unpin(const Call& call, const Digest& digest);
 
-  // Takes a damaged blob out of service, keeping its claims and pins: whoever writes the right bytes heals it.
-  void quarantine(const Call& call, const Digest& digest);
+  // Takes a damaged blob out of service, in the store where it was found, keeping its claims and pins: whoever writes
+  // the right bytes heals it.
+  void quarantine(const Call& call, const Digest& digest, Stores::Place place);
+
+  // Makes bytes of the previous store, `size` of them and hashed as `digest`, a blob of the current one; claims, pins
+  // and labels stay as they are. Returns false, and the ingest stays, when that one does not lack the blob any more.
+  bool commit_copy(const Call& call, const Digest& digest, uint64_t size, Ingest& bytes);
 
   // The ingest of that ref. kNotFound.
   IngestStatus status(const Call& call, const Client& client, const std::string& ref);
@@ -142,7 +148,8 @@ class Content {
   Writer open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
                      const std::string& expected);
 
-  Store& backend() noexcept { return backend_; }
+  Store& backend() noexcept { return stores_.current(); }
+  Stores& stores() noexcept { return stores_; }
   catalog::Catalog& catalog() noexcept { return catalog_; }
   int64_t now() const { return options_.now(); }
   const log::Log& log() const noexcept { return options_.log; }
@@ -164,6 +171,8 @@ class Content {
   std::vector<catalog::Ingest> find_refs(const Client& client, const std::string& ref) const;
   std::vector<IngestStatus> statuses(const Call& call, const std::vector<catalog::Ingest>& rows);
   void remove_bytes(const Call& call, const Digest& digest) noexcept;
+  // The current store has the blob. The caller holds the digest's lock.
+  void now_in_current(const Call& call, const Digest& digest) noexcept;
   // Drops an ingest's bytes and row. The caller holds its ref.
   void discard(const Call& call, const std::string& key);
   // Drops an ingest's row and bytes, as well as it can.
@@ -184,7 +193,7 @@ class Content {
     ~RefRelease() { content.release_ref(key, open); }
   };
 
-  Store& backend_;
+  Stores& stores_;
   catalog::Catalog& catalog_;
   const Options options_;
   BlobCache open_blobs_;

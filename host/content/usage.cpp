@@ -101,7 +101,7 @@ Losses losses(const Call& call, Content& content) {
     if (page.empty()) return result;
     after = page.back().digest.to_string();
     for (const Blob& blob : page) {
-      const auto stored = content.backend().stat_blob(call, blob.digest.to_string());
+      const auto stored = content.stores().stat(call, blob.digest);
       if (!stored) {
         ++result.missing;
       } else if (stored->size != blob.size) {

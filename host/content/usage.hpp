@@ -10,17 +10,6 @@
 
 namespace ipcs::content {
 
-// A number of blobs or ingests with their bytes.
-struct Amount {
-  uint64_t count = 0;
-  uint64_t bytes = 0;
-
-  void add(uint64_t more) {
-    ++count;
-    bytes += more;
-  }
-};
-
 // Blobs count under each of their holders; total and shared count them once.
 struct Usage {
   Amount total;  // held by anyone

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -19,15 +18,10 @@ struct Candidate {
   std::optional<uint64_t> committed;  // nothing: nobody holds it
 };
 
-bool expired(const Call& call) {
-  const auto now = Call::Clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() >= call.abi()->deadline_ns;
-}
-
 // One run of verify().
 class Verification {
  public:
-  Verification(const Call& call, Content& content, const VerifyObserver& observer)
+  Verification(const Call& call, Content& content, const Observer& observer)
       : call_(call), content_(content), observer_(observer), buffer_(kChunk) {}
 
   void all() {
@@ -47,7 +41,7 @@ class Verification {
     std::vector<Candidate> candidates;
     for (const Digest& digest : digests) {
       const auto known = content_.catalog().find_any({}, digest);
-      const auto stored = content_.backend().stat_blob(call_, digest.to_string());
+      const auto stored = content_.stores().stat(call_, digest);
       if (!known && !stored) throw Error(Code::kNotFound, fmt::format("content {}: not found", digest.to_string()));
       candidates.push_back({digest, known ? std::optional(known->size) : std::nullopt});
       ++progress_.total_blobs;
@@ -56,7 +50,7 @@ class Verification {
     for (const Candidate& candidate : candidates) one(candidate);
   }
 
-  VerifyProgress finish() {
+  Progress finish() {
     progress_.current.clear();
     report();
     return progress_;
@@ -67,17 +61,17 @@ class Verification {
     progress_.current = candidate.digest.to_string();
     report();
     const uint64_t before = progress_.done_bytes;
+    auto place = Stores::Place::kCurrent;
     try {
-      if (const auto wrong = read(candidate)) damaged(candidate, *wrong);
+      if (auto wrong = read(candidate, place))
+        damaged({FindingKind::kDamaged, candidate.digest, *std::move(wrong)}, place);
     } catch (const Error& e) {
-      // The caller's end is no property of the blob.
-      if (e.code() == Code::kCancelled || e.code() == Code::kDeadlineExceeded) throw;
-      if (e.code() == Code::kNotFound) {
-        missing(candidate);
-      } else if (e.code() == Code::kDataLoss) {
-        damaged(candidate, e.what());
-      } else {
-        found({FindingKind::kUnreadable, candidate.digest, e.what()});
+      const Finding finding = to_finding(candidate.digest, e);
+      if (finding.kind == FindingKind::kDamaged) {
+        damaged(finding, place);
+      } else if (finding.kind != FindingKind::kMissing || content_.catalog().find_any({}, candidate.digest)) {
+        // It may have been deleted since it was listed; only one that is still held is missed.
+        found(finding);
       }
     }
     // However much could be read: a blob that is done counts whole, so that the end of the bar is the end.
@@ -85,9 +79,10 @@ class Verification {
     ++progress_.done_blobs;
   }
 
-  // Reads the blob. Returns what is wrong with its bytes.
-  std::optional<std::string> read(const Candidate& candidate) {
-    const BlobReader reader = content_.backend().open_blob(call_, candidate.digest.to_string());
+  // Reads the blob; sets where it lies. Returns what is wrong with its bytes.
+  std::optional<std::string> read(const Candidate& candidate, Stores::Place& place) {
+    const auto [reader, where] = content_.stores().open(call_, candidate.digest);
+    place = where;
     const uint64_t size = reader.size();
     if (candidate.committed && size != *candidate.committed)
       return fmt::format("{} bytes are stored, {} were committed", size, *candidate.committed);
@@ -105,44 +100,35 @@ class Verification {
     return std::nullopt;
   }
 
-  void damaged(const Candidate& candidate, std::string detail) {
+  void damaged(Finding finding, Stores::Place place) {
     try {
-      content_.quarantine(call_, candidate.digest);
+      content_.quarantine(call_, finding.digest, place);
+      if (place == Stores::Place::kPrevious) finding.detail += kOutOfServiceInPrevious;
     } catch (const Error& e) {
       // A read-only store, say. That the blob is damaged is to be told all the same.
-      detail += fmt::format("; it is still in service: {}", e.what());
+      finding.detail += fmt::format("; it is still in service: {}", e.what());
     }
-    content_.log().warn("a damaged blob was found", {{"digest", candidate.digest.to_string()}, {"detail", detail}});
-    found({FindingKind::kDamaged, candidate.digest, std::move(detail)});
-  }
-
-  void missing(const Candidate& candidate) {
-    // It may have been deleted since it was listed; only one that is still held is missed.
-    if (content_.catalog().find_any({}, candidate.digest))
-      found({FindingKind::kMissing, candidate.digest, "no bytes are stored; writing them again heals it"});
+    content_.log().warn("a damaged blob was found",
+                        {{"digest", finding.digest.to_string()}, {"detail", finding.detail}});
+    found(finding);
   }
 
   void found(const Finding& finding) const {
     if (observer_.found) observer_.found(finding);
   }
 
-  void report() const {
-    if (call_.cancelled()) throw Error(Code::kCancelled, "verify: cancelled");
-    if (expired(call_)) throw Error(Code::kDeadlineExceeded, "verify: the time is over");
-    if (observer_.progress) observer_.progress(progress_);
-  }
+  void report() const { content::report(call_, "verify", observer_, progress_); }
 
   const Call& call_;
   Content& content_;
-  const VerifyObserver& observer_;
-  VerifyProgress progress_;
+  const Observer& observer_;
+  Progress progress_;
   std::vector<uint8_t> buffer_;
 };
 
 }  // namespace
 
-VerifyProgress verify(const Call& call, Content& content, std::span<const Digest> digests,
-                      const VerifyObserver& observer) {
+Progress verify(const Call& call, Content& content, std::span<const Digest> digests, const Observer& observer) {
   Verification verification(call, content, observer);
   if (digests.empty()) {
     verification.all();

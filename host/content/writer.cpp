@@ -21,7 +21,8 @@ std::string new_key() {
   return key;
 }
 
-// Hashes the bytes held from the start; returns how many could be read.
+}  // namespace
+
 uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) {
   std::vector<uint8_t> buffer;
   uint64_t offset = 0;
@@ -36,8 +37,6 @@ uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) 
   }
   return offset;
 }
-
-}  // namespace
 
 Writer Content::open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
                             const std::string& expected) {
@@ -79,7 +78,7 @@ Writer Content::open_writer(const Call& call, const Client& client, const std::s
 
 void Content::begin(const Call& call, OpenIngest& open) {
   // What the backend would say once the bytes are given to it, which is late for the client.
-  const StoreInfo store = backend_.info(call);
+  const StoreInfo store = backend().info(call);
   if (store.read_only)
     throw Error(Code::kFailedPrecondition, fmt::format("ingest ref \"{}\": the store {} is open for reading only",
                                                        printable(open.row.ref), store.location));
@@ -92,7 +91,7 @@ void Content::begin(const Call& call, OpenIngest& open) {
 
 void Content::resume(const Call& call, OpenIngest& open) {
   catalog_.put_ingest(open.row);
-  open.bytes = backend_.open_ingest(call, open.row.key, true, open.row.total);
+  open.bytes = backend().open_ingest(call, open.row.key, true, open.row.total);
   const uint64_t held = open.bytes->size();
   open.offset = held;
   const uint64_t readable = hash_again(call, *open.bytes, open.hasher);
@@ -127,7 +126,7 @@ void Writer::store(const Call& call) {
   open_->memory.clear();
   open_->in_memory = false;
   try {
-    open_->bytes = content_->backend_.open_ingest(call, open_->row.key, true, open_->row.total);
+    open_->bytes = content_->backend().open_ingest(call, open_->row.key, true, open_->row.total);
     if (!held.empty()) open_->bytes->append(call, held);
   } catch (...) {
     open_->bytes.reset();
@@ -220,6 +219,7 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
       throw;
     }
     open_->bytes.reset();
+    content_->now_in_current(call, digest);
     drop_row();
     if (pin_begun) content_->catalog_.finish_pin(digest);
     // What is stored has the size of these bytes, whatever the catalog remembers: anything else is in quarantine.
@@ -231,6 +231,7 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
     throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", digest.to_string()));
   }
   open_->bytes.reset();
+  content_->now_in_current(call, digest);
   if (pin_begun) content_->catalog_.finish_pin(digest);
   content_->hold(client_, digest, size, labels);
   drop_row();

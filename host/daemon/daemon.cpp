@@ -11,12 +11,14 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "catalog/catalog.hpp"
 #include "content/content.hpp"
 #include "content/recovery.hpp"
+#include "content/stores.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
 #include "ipcs/error.hpp"
@@ -54,45 +56,78 @@ void make_root(const std::string& root) {
     throw Error(Code::kInvalidArgument, fmt::format("root {}: this user can't write to it", root));
 }
 
-Store open_backend(const config::Config& config, const loader::Registry& registry, metrics::Metrics& metrics,
-                   const log::Log& log) {
-  registry.warn(log, {config.backend});
-  const std::string json = config::plugin_json(config, config.backend);
-  const loader::LoadedPlugin plugin = registry.load(config.backend, json, loader::ProbeOptions());
-  log.info("backend loaded", {{"backend", config.backend}, {"version", plugin.table().version}, {"path", plugin.path()}});
+Store open_store(const std::string& name, bool read_only, const config::Config& config, const loader::Registry& registry,
+                 metrics::Metrics& metrics, const log::Log& log) {
+  const std::string json = config::plugin_json(config, name);
+  const loader::LoadedPlugin plugin = registry.load(name, json, loader::ProbeOptions());
+  log.info(read_only ? "previous backend loaded" : "backend loaded",
+           {{"backend", name}, {"version", plugin.table().version}, {"path", plugin.path()}});
   loader::OpenRequest request;
   request.config_json = json;
+  request.read_only = read_only;
   request.deadline = Call::Clock::now() + kOpenLimit;
   request.services.log = log;
-  request.services.metric = [&metrics, name = config.backend](std::string_view metric, ipcs_metric_kind kind, double value) {
+  request.services.metric = [&metrics, name](std::string_view metric, ipcs_metric_kind kind, double value) {
     metrics.plugin_metric(name, metric, kind, value);
   };
-  request.services.scratch_dir = config.root + "/scratch/" + config.backend;
+  request.services.scratch_dir = config.root + "/scratch/" + name;
   return plugin.open(std::move(request));
 }
 
-content::RecoveryReport recover(const config::Config& config, const RunOptions& options, Store& backend,
+// The store behind the daemon and, where the configuration names it, the one before it.
+struct OpenStores {
+  OpenStores(const config::Config& config, const loader::Registry& registry, metrics::Metrics& metrics,
+             const log::Log& log) {
+    registry.warn(log, {config.backend, config.previous});
+    // The configuration's faults are told before any code of a plugin runs.
+    registry.select(config.backend);
+    if (!config.previous.empty()) registry.select(config.previous, "previous");
+    current.emplace(open_store(config.backend, false, config, registry, metrics, log));
+    if (!config.previous.empty()) {
+      try {
+        previous.emplace(open_store(config.previous, true, config, registry, metrics, log));
+      } catch (const Error& e) {
+        throw Error(e.code(), fmt::format("previous backend: {}", e.what()));
+      }
+    }
+    both.emplace(*current, previous ? &*previous : nullptr);
+  }
+
+  std::optional<Store> current, previous;
+  std::optional<content::Stores> both;
+};
+
+content::RecoveryReport recover(const config::Config& config, const RunOptions& options, content::Stores& stores,
                                 catalog::Catalog& catalog, const content::Content& content, const log::Log& log) {
   content::RecoveryOptions how;
   for (const config::Socket& socket : config.grpc) how.clients.push_back(socket.name);
   how.adopt_for_containerd = config.adopt == config::Adopt::kContainerd;
   how.allow_missing = options.allow_missing;
   how.backend = config.backend;
+  how.previous = config.previous;
   content::RecoveryReport report;
   try {
-    report = content::recover(Call(), backend, catalog, content.now(), how, log);
+    report = content::recover(Call(), stores, catalog, content.now(), how, log);
   } catch (const Error& e) {
     if (e.code() != Code::kFailedPrecondition) throw;
     throw Error(Code::kInvalidArgument, e.what());  // another store: for the operator to decide
   }
   log.info("store opened", {{"backend", config.backend},
-                            {"location", backend.info(Call()).location},
+                            {"location", stores.current().info(Call()).location},
                             {"blobs", std::to_string(report.blobs)},
                             {"bytes", std::to_string(report.bytes)},
                             {"adopted", std::to_string(report.adopted)},
                             {"missing", std::to_string(report.missing)},
                             {"damaged", std::to_string(report.damaged)},
                             {"dropped_ingests", std::to_string(report.dropped_ingests)}});
+  if (stores.previous() == nullptr) return report;
+  log.info("previous store opened", {{"backend", config.previous},
+                                     {"location", stores.previous()->info(Call()).location},
+                                     {"blobs_to_copy", std::to_string(report.to_copy.count)},
+                                     {"bytes_to_copy", std::to_string(report.to_copy.bytes)}});
+  if (report.to_copy.count == 0)
+    log.warn("the previous backend is not needed any more: take `previous` out of the configuration",
+             {{"previous", config.previous}});
   return report;
 }
 
@@ -119,6 +154,7 @@ service::AdminService::Facts facts(const config::Config& config, const loader::R
 std::vector<metrics::Sample> samples(content::Content& content) {
   const catalog::Totals totals = content.catalog().totals();
   const StoreInfo info = content.backend().info(Call());
+  const content::Amount to_copy = content.stores().lacking();
   return {{"ipcs_blobs", "Blobs that somebody holds.", static_cast<double>(totals.blobs)},
           {"ipcs_blob_bytes", "Their bytes.", static_cast<double>(totals.bytes)},
           {"ipcs_claims", "Blobs of containerds, each counted for each of them.", static_cast<double>(totals.claims)},
@@ -126,6 +162,8 @@ std::vector<metrics::Sample> samples(content::Content& content) {
           {"ipcs_ingests", "Blobs that are being written.", static_cast<double>(totals.ingests)},
           {"ipcs_store_used_bytes", "Bytes that blobs and ingests take.", static_cast<double>(info.used_bytes)},
           {"ipcs_store_free_bytes", "Bytes that can still be stored.", static_cast<double>(info.free_bytes)},
+          {"ipcs_to_copy_blobs", "Blobs that lie in the previous store only.", static_cast<double>(to_copy.count)},
+          {"ipcs_to_copy_bytes", "Their bytes.", static_cast<double>(to_copy.bytes)},
           {"ipcs_store_full", "1 when new writes are refused.", info.full ? 1.0 : 0.0}};
 }
 
@@ -179,9 +217,9 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   const auto catalog = catalog::Catalog::open(config.root + "/catalog.db");
   metrics::Metrics metrics;
   const loader::Registry registry = loader::Registry::scan(config.plugin_dirs, loader::Identity::current());
-  Store backend = open_backend(config, registry, metrics, log);
-  content::Content content(backend, *catalog, {.now = {}, .log = log});
-  const content::RecoveryReport recovery = recover(config, options, backend, *catalog, content, log);
+  OpenStores stores(config, registry, metrics, log);
+  content::Content content(*stores.both, *catalog, {.now = {}, .log = log});
+  const content::RecoveryReport recovery = recover(config, options, *stores.both, *catalog, content, log);
   metrics.at_scrape([&content] { return samples(content); });
 
   std::atomic<bool> ready{false};

@@ -130,7 +130,7 @@ void Registry::warn(const log::Log& log, const std::vector<std::string>& selecte
   for (const std::string& line : warnings(selected)) log.warn(line);
 }
 
-const PluginFile& Registry::select(const std::string& name) const {
+const PluginFile& Registry::select(const std::string& name, std::string_view key) const {
   const auto found =
       std::find_if(files_.begin(), files_.end(), [&](const PluginFile& file) { return file.name == name; });
   if (found != files_.end() && found->state == PluginState::kUsable) return *found;
@@ -142,7 +142,7 @@ const PluginFile& Registry::select(const std::string& name) const {
   std::sort(names.begin(), names.end());
   const std::string meant = nearest(name, names);
   throw Error(Code::kInvalidArgument,
-              fmt::format("backend \"{}\": no such plugin in {} (there {}{})", name,
+              fmt::format("{} \"{}\": no such plugin in {} (there {}{})", key, name,
                           dirs_.empty() ? "an empty list of directories" : fmt::format("{}", fmt::join(dirs_, ", ")),
                           names.empty() ? "is none" : fmt::format("are: {}", fmt::join(names, ", ")),
                           meant.empty() ? "" : fmt::format("; did you mean \"{}\"?", meant)));

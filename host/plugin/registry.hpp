@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "log/log.hpp"
@@ -45,9 +46,9 @@ class Registry {
   std::vector<std::string> warnings(const std::vector<std::string>& selected) const;
   void warn(const log::Log& log, const std::vector<std::string>& selected) const;
 
-  // The file of the plugin `name`. Throws Error: kInvalidArgument when there is none (naming those there are and the
-  // nearest), kFailedPrecondition when it is refused.
-  const PluginFile& select(const std::string& name) const;
+  // The file of the plugin `name`, which the configuration has under `key`. Throws Error: kInvalidArgument when there is
+  // none (naming those there are and the nearest), kFailedPrecondition when it is refused.
+  const PluginFile& select(const std::string& name, std::string_view key = "backend") const;
 
   // Selects, probes and loads a plugin and checks its configuration. Throws as select(), probe() and
   // LoadedPlugin::load() do.

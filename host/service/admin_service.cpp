@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "content/copy.hpp"
 #include "content/usage.hpp"
 #include "content/verify.hpp"
 #include "service/rpc.hpp"
@@ -60,13 +61,33 @@ v1::Finding::Kind to_api(content::FindingKind kind) {
   return v1::Finding::UNKNOWN;
 }
 
-// Sends what a verification tells, at most some times a second, and ends it when the client has gone.
-class VerifyStream {
- public:
-  VerifyStream(grpc::ServerContext& context, grpc::ServerWriter<v1::VerifyResponse>& stream)
-      : context_(context), stream_(stream) {}
+void set_previous(const Call& call, const content::Stores& stores, v1::Previous* out) {
+  set_backend(call, *stores.previous(), out->mutable_backend());
+  set_amount(stores.lacking(), out->mutable_to_copy());
+}
 
-  void progress(const content::VerifyProgress& progress) {
+// Sends what work on all blobs tells, at most some times a second, and ends it when the client has gone. Response:
+// VerifyResponse or one with the same fields.
+template <class Response>
+class WorkStream {
+ public:
+  WorkStream(grpc::ServerContext& context, grpc::ServerWriter<Response>& stream) : context_(context), stream_(stream) {}
+
+  content::Observer observer() {
+    return {[this](const content::Progress& state) { progress(state); },
+            [this](const content::Finding& finding) { found(finding); }};
+  }
+
+  // The last message, for fields that only this one has.
+  Response& last() noexcept { return message_; }
+  void finish(const content::Progress& progress) {
+    set(progress);
+    message_.set_finished(true);
+    send();
+  }
+
+ private:
+  void progress(const content::Progress& progress) {
     if (context_.IsCancelled()) throw Error(Code::kCancelled, "the client has gone");
     set(progress);
     const auto now = Call::Clock::now();
@@ -82,14 +103,7 @@ class VerifyStream {
     out->set_detail(finding.detail);
   }
 
-  void finish(const content::VerifyProgress& progress) {
-    set(progress);
-    message_.set_finished(true);
-    send();
-  }
-
- private:
-  void set(const content::VerifyProgress& progress) {
+  void set(const content::Progress& progress) {
     message_.set_done_bytes(progress.done_bytes);
     message_.set_total_bytes(progress.total_bytes);
     message_.set_done_blobs(progress.done_blobs);
@@ -103,8 +117,8 @@ class VerifyStream {
   }
 
   grpc::ServerContext& context_;
-  grpc::ServerWriter<v1::VerifyResponse>& stream_;
-  v1::VerifyResponse message_;
+  grpc::ServerWriter<Response>& stream_;
+  Response message_;
   Call::Clock::time_point sent_;
 };
 
@@ -148,6 +162,8 @@ grpc::Status AdminService::Status(grpc::ServerContext* context, const v1::Status
       out->set_bytes(claims.bytes);
     }
     set_recovery(facts_.recovery, response->mutable_recovery());
+    if (content_.stores().previous() != nullptr)
+      set_previous(rpc.call(), content_.stores(), response->mutable_previous());
   });
 }
 
@@ -189,10 +205,31 @@ grpc::Status AdminService::Verify(grpc::ServerContext* context, const v1::Verify
   return rpc.run([&] {
     std::vector<Digest> digests;
     for (const std::string& digest : request->digests()) digests.push_back(Digest::parse(digest));
-    VerifyStream out(*context, *stream);
-    const content::VerifyObserver observer{[&](const content::VerifyProgress& progress) { out.progress(progress); },
-                                           [&](const content::Finding& finding) { out.found(finding); }};
-    out.finish(content::verify(rpc.call(), content_, digests, observer));
+    WorkStream out(*context, *stream);
+    out.finish(content::verify(rpc.call(), content_, digests, out.observer()));
+  });
+}
+
+grpc::Status AdminService::BackendStatus(grpc::ServerContext* context, const v1::BackendStatusRequest*,
+                                         v1::BackendStatusResponse* response) {
+  const Rpc rpc(*context, "BackendStatus", log_);
+  return rpc.run([&] {
+    set_backend(rpc.call(), content_.backend(), response->mutable_backend());
+    if (content_.stores().previous() != nullptr)
+      set_previous(rpc.call(), content_.stores(), response->mutable_previous());
+  });
+}
+
+grpc::Status AdminService::CopyBackend(grpc::ServerContext* context, const v1::CopyBackendRequest*,
+                                       grpc::ServerWriter<v1::CopyBackendResponse>* stream) {
+  const Rpc rpc(*context, "CopyBackend", log_);
+  return rpc.run([&] {
+    WorkStream out(*context, *stream);
+    const content::CopyReport report = content::copy_blobs(rpc.call(), content_, out.observer());
+    set_amount(report.copied, out.last().mutable_copied());
+    set_amount(content_.stores().lacking(), out.last().mutable_to_copy());
+    out.last().set_complete(report.complete);
+    out.finish(report.progress);
   });
 }
 

@@ -50,6 +50,9 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status ListPins(grpc::ServerContext*, const v1::ListPinsRequest*,
                         grpc::ServerWriter<v1::ListPinsResponse>*) override;
   grpc::Status Verify(grpc::ServerContext*, const v1::VerifyRequest*, grpc::ServerWriter<v1::VerifyResponse>*) override;
+  grpc::Status BackendStatus(grpc::ServerContext*, const v1::BackendStatusRequest*, v1::BackendStatusResponse*) override;
+  grpc::Status CopyBackend(grpc::ServerContext*, const v1::CopyBackendRequest*,
+                           grpc::ServerWriter<v1::CopyBackendResponse>*) override;
   grpc::Status Usage(grpc::ServerContext*, const v1::UsageRequest*, v1::UsageResponse*) override;
   grpc::Status ListPlugins(grpc::ServerContext*, const v1::ListPluginsRequest*, v1::ListPluginsResponse*) override;
 

@@ -304,7 +304,7 @@ ContentService::ContentService(content::Content& content, content::Client client
     : content_(content),
       client_(std::move(client)),
       metrics_(metrics),
-      local_reads_(content.backend().info(Call()).local) {
+      local_reads_(content.stores().local(Call())) {
   using google::protobuf::Empty;
   add<Unary<api::InfoRequest, api::InfoResponse, Lane::kLocal, info>>("Info");
   add<Unary<api::UpdateRequest, api::UpdateResponse, Lane::kLocal, update>>("Update");

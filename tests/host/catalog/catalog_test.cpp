@@ -280,6 +280,18 @@ TEST_CASE_METHOD(Fixture, "the store's id is remembered") {
   CHECK(catalog->store_id() == "two");
 }
 
+TEST_CASE_METHOD(Fixture, "the previous store's id is remembered until it is cleared") {
+  CHECK(catalog->previous_store_id().empty());
+  catalog->set_store_id("two");
+  catalog->set_previous_store_id("one");
+  reopen();
+  CHECK(catalog->previous_store_id() == "one");
+  CHECK(catalog->store_id() == "two");
+  catalog->set_previous_store_id({});
+  reopen();
+  CHECK(catalog->previous_store_id().empty());
+}
+
 TEST_CASE_METHOD(Fixture, "a transaction takes effect as a whole or not at all") {
   catalog->in_transaction([&] {
     catalog->claim("a", digest(1), 1, 1, nullptr);

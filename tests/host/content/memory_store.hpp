@@ -247,12 +247,14 @@ class Store final : public plugin::ContentStore {
   void remove_blob(const plugin::Call& call, std::string_view digest) override {
     memory_->enter("remove_blob", call);
     const std::lock_guard lock(memory_->mutex);
+    check_writable("remove_blob");
     find(digest);
     if (memory_->fail_remove) throw Error(Code::kPermissionDenied, "remove: not allowed");
     memory_->blobs.erase(std::string(digest));
   }
   void quarantine_blob(const plugin::Call&, std::string_view digest) override {
     const std::lock_guard lock(memory_->mutex);
+    check_writable("quarantine_blob");
     find(digest);
     memory_->quarantined.insert(std::string(digest));
     memory_->blobs.erase(std::string(digest));
@@ -262,6 +264,7 @@ class Store final : public plugin::ContentStore {
     memory_->enter("open_ingest", call);
     const std::lock_guard lock(memory_->mutex);
     if (const auto fault = std::exchange(memory_->fail_open_ingest, std::nullopt)) throw Error(*fault, "store: full");
+    check_writable("open_ingest");
     check_key(key);
     if (!create && !memory_->ingests.contains(std::string(key))) throw Error(Code::kNotFound, "no such ingest");
     Memory::Arriving& arriving = memory_->ingests[std::string(key)];
@@ -277,6 +280,7 @@ class Store final : public plugin::ContentStore {
   }
   void discard_ingest(const plugin::Call&, std::string_view key) override {
     const std::lock_guard lock(memory_->mutex);
+    check_writable("discard_ingest");
     check_key(key);
     const auto found = memory_->ingests.find(std::string(key));
     if (found == memory_->ingests.end()) throw Error(Code::kNotFound, "no such ingest");
@@ -289,6 +293,9 @@ class Store final : public plugin::ContentStore {
     const auto found = memory_->blobs.find(std::string(digest));
     if (found == memory_->blobs.end()) throw Error(Code::kNotFound, std::string(digest) + ": not found");
     return found->second;
+  }
+  void check_writable(const char* function) const {
+    if (memory_->read_only) throw Error(Code::kFailedPrecondition, std::string(function) + ": the store is read-only");
   }
   void check_key(std::string_view key) {
     const bool clean = !key.empty() && key.size() <= IPCS_KEY_MAX &&

@@ -80,7 +80,7 @@ TEST_CASE("quarantine takes a blob out of service and keeps claims and pins") {
   const Digest digest = w.put(w.a, "x");
   w.content->pin(w.call, digest, "mine");
   CHECK(w.read(digest) == "x");  // now it is in the cache
-  w.content->quarantine(w.call, digest);
+  w.content->quarantine(w.call, digest, content::Stores::Place::kCurrent);
   CHECK(w.info_code(w.a, digest) == Code::kNotFound);
   CHECK(code_of([&] { w.content->open(w.call, digest); }) == Code::kNotFound);
   CHECK(w.put(w.b, "x") == digest);

@@ -9,14 +9,14 @@ namespace {
 
 using content::Finding;
 using content::FindingKind;
-using content::VerifyProgress;
+using content::Progress;
 using oci::Digest;
 
 // Kinds by digest, and the progress at the end.
 struct Outcome {
   std::map<std::string, FindingKind> found;
   std::vector<std::string> details;
-  VerifyProgress end;
+  Progress end;
 };
 
 Outcome verify(World& world, std::vector<Digest> digests = {}) {
@@ -112,7 +112,7 @@ TEST_CASE("a blob that is deleted meanwhile is passed over") {
   const auto digest = world.put(world.a, "blob");
   bool deleted = false;
   const auto end = content::verify(world.call, *world.content, {},
-                                   {[&](const VerifyProgress&) {
+                                   {[&](const Progress&) {
                                       if (!std::exchange(deleted, true))
                                         world.content->remove(world.call, world.a, digest);
                                     },
@@ -133,7 +133,7 @@ TEST_CASE("a verification ends when it is cancelled, late, or its observer throw
     CHECK(code_of([&] { content::verify(call, *world.content, {}, {}); }) == Code::kDeadlineExceeded);
   }
   SECTION("thrown") {
-    const content::VerifyObserver observer{[](const VerifyProgress&) { throw Error(Code::kAborted, "enough"); }, {}};
+    const content::Observer observer{[](const Progress&) { throw Error(Code::kAborted, "enough"); }, {}};
     CHECK(code_of([&] { content::verify(world.call, *world.content, {}, observer); }) == Code::kAborted);
   }
 }

@@ -60,22 +60,32 @@ Code code_of(Body&& body) {
 struct World {
   TempDir dir;
   std::shared_ptr<Memory> memory = std::make_shared<Memory>();
-  Store store = open_memory_store(memory);
+  std::shared_ptr<Memory> before;  // the previous store's, null where there is none
+  std::unique_ptr<Store> store, previous;
+  std::unique_ptr<content::Stores> stores;
   std::unique_ptr<catalog::Catalog> catalog = catalog::Catalog::open(dir / "catalog.db");
   std::unique_ptr<content::Content> content;
   Call call;
   const content::Client a{"a"}, b{"b"}, op{content::kOperator, true};
   std::atomic<int64_t> time{1'000'000'000};
 
-  World() { start(); }
+  World() { reopen_stores(); }
   ~World() {
     content.reset();
     CHECK(memory->breaches_seen() == std::vector<std::string>());
+    if (before) CHECK(before->breaches_seen() == std::vector<std::string>());
   }
 
+  void reopen_stores() {
+    content.reset();
+    store = std::make_unique<Store>(open_memory_store(memory));
+    previous = before ? std::make_unique<Store>(open_memory_store(before)) : nullptr;
+    start();
+  }
   void start() {
     content.reset();
-    content = std::make_unique<content::Content>(store, *catalog, content::Content::Options{2, [this] { return ++time; }, log::Log::none()});
+    stores = std::make_unique<content::Stores>(*store, previous.get());
+    content = std::make_unique<content::Content>(*stores, *catalog, content::Content::Options{2, [this] { return ++time; }, log::Log::none()});
   }
   // As after a restart of the daemon.
   void restart() {
@@ -87,7 +97,25 @@ struct World {
   content::RecoveryReport recover(content::RecoveryOptions options = {}) {
     if (options.clients.empty()) options.clients = {"a", "b"};
     options.backend = "memory";
-    return content::recover(call, store, *catalog, ++time, options, log::Log::none());
+    options.previous = "before";
+    return content::recover(call, *stores, *catalog, ++time, options, log::Log::none());
+  }
+
+  // The store becomes the previous one, and a new, empty one with the id `id` takes its place.
+  void switch_store(const std::string& id = "memory-2") {
+    content.reset();
+    before = memory;
+    before->read_only = true;
+    memory = std::make_shared<Memory>();
+    memory->id = id;
+    reopen_stores();
+  }
+  // `current` and `former` (may be null) are the stores from now on.
+  void use(std::shared_ptr<Memory> current, std::shared_ptr<Memory> former) {
+    content.reset();
+    memory = std::move(current);
+    before = std::move(former);
+    reopen_stores();
   }
 
   // Writes a blob in one go; returns its digest.
