@@ -5,7 +5,7 @@ import json
 import socket
 from pathlib import Path
 
-from .process import Failure, Process, command, wait_for
+from .process import Failure, Process, command, command_in_background, wait_for
 
 
 class Ipcsd:
@@ -20,18 +20,42 @@ class Ipcsd:
         self.control = self.root / "control.sock"
         self.store = store or self.root / "local"
         self.sockets = {name: directory / f"{name}.sock" for name in sockets}
+        self.stores = {"local": self.store}
         if sockets or store:
-            config = directory / "config.toml"
-            listen = self.sockets or {"default": self.socket}
-            config.write_text(
-                f'version = 1\nroot = "{self.root}"\nbackend = "local"\n\n'
-                + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
-                + f'[control]\naddress = "{self.control}"\n\n'
-                + f'[plugins.local]\npath = "{self.store}"\n')
-            self._arguments = ["--config", config]
+            self.configure("local", None)
         else:
             self._arguments = ["--root", self.root, "--address", self.socket, "--backend", "local"]
         self.start()
+
+    def configure(self, backend, previous):
+        """Writes the configuration for the next start; the backends' directories are self.stores."""
+        config = self.directory / "config.toml"
+        listen = self.sockets or {"containerd": self.socket}  # the name that it has without a configuration
+        plugins = self._program.absolute().parents[1] / "lib/ipcs"
+        config.write_text(
+            f'version = 1\nroot = "{self.root}"\nbackend = "{backend}"\n'
+            + (f'previous = "{previous}"\n' if previous else "")
+            + f'plugin_dirs = ["{plugins}/plugins", "{plugins}/test-plugins"]\n\n'
+            + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
+            + f'[control]\naddress = "{self.control}"\n'
+            + "".join(f'\n[plugins.{n}]\npath = "{s}"\n' for n, s in self.stores.items()))
+        self._arguments = ["--config", config]
+
+    def change_backend(self, backend, store, previous=None):
+        """Stops the daemon and starts it with another backend, whose blobs lie in `store`. A backend that it had before may
+        be its `previous` one."""
+        self.process.stop()
+        self.stores[backend] = self.store = store  # what blob_files() and the like look at
+        self.configure(backend, previous)
+        self.start()
+
+    def refusal(self, *flags):
+        """Starts the daemon, which must refuse; returns its exit code and the last line that it wrote."""
+        done = command([self._program, *self._arguments, *flags], check=False, seconds=30)
+        return done.returncode, done.stderr.strip().splitlines()[-1]
+
+    def ctl_in_background(self, *arguments):
+        return command_in_background([self._program.parent / "ipcsctl", "-a", self.control, *arguments])
 
     def start(self):
         self.process = Process("ipcsd", [self._program, *self._arguments], self.directory / "log")

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -105,9 +106,16 @@ class Run {
   pid_t pid_ = 0;
 };
 
+// A world that a test changed before anybody looks at it.
+struct PreparedWorld : World {
+  explicit PreparedWorld(const std::function<void(World&)>& prepare) {
+    if (prepare) prepare(*this);
+  }
+};
+
 // A daemon with the clients a and b.
 struct Control {
-  World world;
+  PreparedWorld world;
   service::ContentService content{*world.content, world.op};
   service::AdminService admin{*world.content, facts(), log::Log::none()};
   const std::string socket = world.dir / "control.sock";
@@ -115,11 +123,12 @@ struct Control {
   std::unique_ptr<service::Server> server =
       service::Server::start({socket, {}, {}, 0600}, {content.methods(), {&admin}}, lanes, log::Log::none());
 
+  explicit Control(const std::function<void(World&)>& prepare = {}) : world(prepare) {}
   ~Control() { server.reset(); }
 
   static service::AdminService::Facts facts() {
     service::AdminService::Facts facts;
-    facts.recovery = {7, 700, 1, 2, 3, 4};
+    facts.recovery = {7, 700, 1, 2, 3, 4, {}};
     facts.plugins = {{"memory", "1", "for tests", "g++", 1, 1, "/plugins/memory.so", "ok", ""},
                      {"broken", "", "", "", 0, 0, "/plugins/broken.so", "refused", "not an ELF file"}};
     facts.selected_plugin = "/plugins/memory.so";
