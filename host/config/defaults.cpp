@@ -46,7 +46,8 @@ version = 1
 # The plugin that stores the blobs.
 backend = {backend}
 
-# The backend that was in use before: it is read for what the new one still lacks, while that is copied over.
+# The backend that was in use before, with its own table below: it is read for what the new one still lacks, until
+# `ipcsctl backend copy` has copied that over. Nothing in it is changed.
 # previous = "local"
 
 # Blobs found in a store without a catalog: "operator" pins them, "containerd" leaves them to containerd's garbage

@@ -21,8 +21,7 @@ std::string new_key() {
   return key;
 }
 
-}  // namespace
-
+// Hashes the bytes held from the start; returns how many could be read.
 uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) {
   std::vector<uint8_t> buffer;
   uint64_t offset = 0;
@@ -37,6 +36,8 @@ uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) 
   }
   return offset;
 }
+
+}  // namespace
 
 Writer Content::open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
                             const std::string& expected) {

@@ -36,9 +36,6 @@ struct OpenIngest {
   bool is_open() const noexcept { return in_memory || bytes; }
 };
 
-// Hashes the bytes that an ingest holds, from the start; returns how many could be read. Throws Error kCancelled.
-uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher);
-
 // Movable; one thread at a time. Going out of scope frees the ref and keeps the bytes for a later writer.
 class Writer {
  public:

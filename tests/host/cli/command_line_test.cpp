@@ -110,6 +110,7 @@ TEST_CASE("bash completes verbs, flags and their values") {
   const TempDir dir;
   CHECK(completed(dir, "ipcsctl ''", 1) == "content pin verify df status backend plugin completion version\n");
   CHECK(completed(dir, "ipcsctl content a", 2) == "active abort\n");
+  CHECK(completed(dir, "ipcsctl backend ''", 2) == "status copy\n");
   CHECK(completed(dir, "ipcsctl -a content content l", 4) == "ls label\n");
   CHECK(completed(dir, "ipcsctl --format ''", 2) == "table json\n");
   CHECK(completed(dir, "ipcsctl pin add --n", 3) == "--note --no-progress\n");

@@ -113,6 +113,7 @@ TEST_CASE("an unknown backend is answered with the names there are and the neare
         "backend \"god\": no such plugin in " + dir.path() + " (there are: good, open-late; did you mean \"good\"?)");
   CHECK_FALSE(contains(error_of([&] { registry.select("something-else"); }).what(), "did you mean"));
   CHECK(contains(error_of([] { Registry::scan({}, kUser).select("x"); }).what(), "an empty list of directories"));
+  CHECK(contains(error_of([] { Registry::scan({}, kUser).select("x", "previous"); }).what(), "previous \"x\": no such plugin"));
 }
 
 TEST_CASE("as root, files that others can write are refused, with one warning for a directory") {
