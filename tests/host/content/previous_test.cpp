@@ -131,6 +131,18 @@ TEST_CASE("a write of a blob that the previous store serves puts it into the new
   CHECK(w.catalog->claimants(digest) == Names{"a", "b"});
 }
 
+TEST_CASE("a blob that is open from the previous store is read from the new one once it is written there") {
+  World w;
+  w.recover();
+  const Digest digest = w.put(w.a, "right");
+  w.memory->put(digest.to_string(), bytes_of("wrong"));
+  w.switch_store();
+  w.recover();
+  CHECK(w.read(digest) == "wrong");  // nobody has verified it
+  w.put(w.b, "right");
+  CHECK(w.read(digest) == "right");
+}
+
 TEST_CASE("a new catalog takes over what both stores hold") {
   World w;
   const auto former = std::make_shared<Memory>();
