@@ -17,9 +17,8 @@ Json to_json(const admin_api::Amount& amount) {
 int copy(Session& session, const CopyArgs&) {
   Findings findings(session);
   const auto start = std::chrono::steady_clock::now();
-  const auto last =
-      follow<admin_api::CopyBackendResponse>(session, "copy", findings, &admin_api::Admin::Stub::CopyBackend,
-                                             admin_api::CopyBackendRequest());
+  const auto last = follow<admin_api::CopyBackendResponse>(
+      session, "copy", findings, &admin_api::Admin::Stub::CopyBackend, admin_api::CopyBackendRequest());
   if (session.json())
     session.output.json({{"copied", to_json(last.copied())},
                          {"to_copy", to_json(last.to_copy())},
@@ -27,8 +26,7 @@ int copy(Session& session, const CopyArgs&) {
                          {"findings", findings.json()}});
   session.output.flush();
   session.tell(fmt::format("copied {}, {} in {}", counted(last.copied().count(), "blob"),
-                           size_text(last.copied().bytes()),
-                           duration_text(std::chrono::steady_clock::now() - start)));
+                           size_text(last.copied().bytes()), duration_text(std::chrono::steady_clock::now() - start)));
   if (last.complete()) {
     session.tell("nothing is left to copy: `previous` can be taken out of ipcsd's configuration");
   } else if (findings.empty()) {

@@ -64,8 +64,7 @@ class Copying {
     if (wrong->kind == FindingKind::kDamaged) {
       content_.quarantine(call_, digest, Stores::Place::kPrevious);
       wrong->detail += kOutOfServiceInPrevious;
-      content_.log().warn("a damaged blob was found",
-                          {{"digest", digest.to_string()}, {"detail", wrong->detail}});
+      content_.log().warn("a damaged blob was found", {{"digest", digest.to_string()}, {"detail", wrong->detail}});
     }
     if (observer_.found) observer_.found(*wrong);
     return wrong->kind == FindingKind::kUnreadable;

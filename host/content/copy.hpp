@@ -12,8 +12,8 @@ struct CopyReport {
   bool complete = false;  // it lacks nothing any more: the previous store is not needed
 };
 
-// Copies each blob that the current store lacks, one after the other in the order of their digests, hashed on the way and
-// durable before the next. Catalog rows are left as they are. A blob that is removed or written by somebody else
+// Copies each blob that the current store lacks, one after the other in the order of their digests, hashed on the way
+// and durable before the next. Catalog rows are left as they are. A blob that is removed or written by somebody else
 // meanwhile is passed over, and no bytes of it stay behind. What is found damaged is not copied, and is out of service
 // until the next start.
 //

@@ -23,10 +23,10 @@ struct Amount {
   }
 };
 
-// Blobs are written to and removed from the current store only; nothing ever changes the previous one. What the previous
-// one serves is fixed at start: the blobs that somebody held then and the current one lacked. Each is served until it is
-// stored in the current one, is removed, or turns out to be damaged; what is not among them might as well not be there,
-// so that a blob that was deleted stays deleted.
+// Blobs are written to and removed from the current store only; nothing ever changes the previous one. What the
+// previous one serves is fixed at start: the blobs that somebody held then and the current one lacked. Each is served
+// until it is stored in the current one, is removed, or turns out to be damaged; what is not among them might as well
+// not be there, so that a blob that was deleted stays deleted.
 //
 // Does not own the stores; they outlive it. Where there is no previous store it costs nothing. [thread-safe], but calls
 // that change what is stored under one digest come one after the other: Content's lock of that digest sees to it.
@@ -55,7 +55,8 @@ class Stores {
   // As Store::stat_blob and Store::open_blob.
   std::optional<Entry> stat(const Call& call, const oci::Digest& digest) const;
   Opened open(const Call& call, const oci::Digest& digest) const;
-  // Removes the blob: from the current store, and from what the previous one serves. Throws what the current one throws.
+  // Removes the blob: from the current store, and from what the previous one serves. Throws what the current one
+  // throws.
   void remove(const Call& call, const oci::Digest& digest);
   // Takes a damaged blob out of service, where it was found: in the current store by quarantine, of the previous one
   // until the next start. Does nothing where it is not in that place any more.

@@ -55,19 +55,19 @@ TEST_CASE("backend copy copies, and says when the previous backend is not needed
   Control control(moved({"one", "three"}));
   const Result result = control.ctl({"backend", "copy"});
   CHECK(result.out == "");
-  CHECK_THAT(result.err, StartsWith("copied 2 blobs, 8B in ") &&
-                             Contains("\nnothing is left to copy: `previous` can be taken out of ipcsd's configuration\n"));
+  CHECK_THAT(result.err,
+             StartsWith("copied 2 blobs, 8B in ") &&
+                 Contains("\nnothing is left to copy: `previous` can be taken out of ipcsd's configuration\n"));
   CHECK(result.code == 0);
   CHECK(control.world.memory->has(digest_of("three").to_string()));
   CHECK(control.world.catalog->previous_store_id().empty());
   CHECK_THAT(control.ctl({"backend", "status"}).out,
              Contains("to copy:   nothing: `previous` can be taken out of ipcsd's configuration\n"));
   check_out(control.ctl({"backend", "copy", "-q"}), "");
-  CHECK(control.ctl({"backend", "copy", "--format=json"}).json() ==
-        Json({{"copied", {{"count", 0}, {"bytes", 0}}},
-              {"to_copy", {{"count", 0}, {"bytes", 0}}},
-              {"complete", true},
-              {"findings", Json::array()}}));
+  CHECK(control.ctl({"backend", "copy", "--format=json"}).json() == Json({{"copied", {{"count", 0}, {"bytes", 0}}},
+                                                                          {"to_copy", {{"count", 0}, {"bytes", 0}}},
+                                                                          {"complete", true},
+                                                                          {"findings", Json::array()}}));
 }
 
 TEST_CASE("backend copy lists what it can't copy and fails") {
@@ -114,7 +114,8 @@ TEST_CASE("an interrupted copy ends in the daemon too, and the next one goes on"
   Run run(world.dir, control.addressed({"backend", "copy"}));
   CHECK(eventually([&] { return opened > 3; }));
   const TempDir elsewhere;  // for the output of a second program
-  check_failed(Run(elsewhere, control.addressed({"backend", "copy"})).wait(), 1, "another copy of the previous backend is under way");
+  check_failed(Run(elsewhere, control.addressed({"backend", "copy"})).wait(), 1,
+               "another copy of the previous backend is under way");
   run.kill(SIGINT);
   const Result result = run.wait();
   CHECK(result.signal == SIGINT);

@@ -26,8 +26,8 @@ std::string big_text(size_t mebibytes) {
 
 std::map<std::string, FindingKind> copy_finds(World& w, CopyReport* report = nullptr) {
   std::map<std::string, FindingKind> found;
-  const auto result = content::copy_blobs(
-      w.call, *w.content, {{}, [&](const Finding& f) { found.emplace(f.digest.to_string(), f.kind); }});
+  const auto result = content::copy_blobs(w.call, *w.content,
+                                          {{}, [&](const Finding& f) { found.emplace(f.digest.to_string(), f.kind); }});
   if (report != nullptr) *report = result;
   return found;
 }
@@ -118,7 +118,8 @@ TEST_CASE("reads go to the new store once a blob is copied") {
   w.recover();
   CHECK(w.read(one) == "one");
   content::copy_blobs(w.call, *w.content, {});
-  w.before->set_on_call([](const char* function, const plugin::Call&) { FAIL("the previous store was asked: " << function); });
+  w.before->set_on_call(
+      [](const char* function, const plugin::Call&) { FAIL("the previous store was asked: " << function); });
   CHECK(w.read(one) == "one");
   w.content->remove(w.call, w.a, one);
   CHECK_FALSE(w.memory->has(one.to_string()));
@@ -145,7 +146,8 @@ TEST_CASE("a copy that ends early goes on where it was, within the blob, in the 
     CHECK(w.recover().dropped_ingests == 0);
   }
   size_t appended = 0;
-  w.memory->set_on_call([&](const char* function, const plugin::Call&) { appended += std::string_view(function) == "append"; });
+  w.memory->set_on_call(
+      [&](const char* function, const plugin::Call&) { appended += std::string_view(function) == "append"; });
   CopyReport report;
   CHECK(copy_finds(w, &report).empty());
   CHECK(appended == 4);  // of seven
@@ -348,7 +350,8 @@ TEST_CASE("readers, writers, deleters and a copy at once: what is held is there 
   World w;
   w.recover();
   std::vector<std::string> texts;
-  for (int i = 0; i < 60; ++i) texts.push_back("blob " + std::to_string(i) + std::string(static_cast<size_t>(i) * 97, 'x'));
+  for (int i = 0; i < 60; ++i)
+    texts.push_back("blob " + std::to_string(i) + std::string(static_cast<size_t>(i) * 97, 'x'));
   for (const std::string& text : texts) w.put(w.a, text);
   w.switch_store();
   w.recover();
@@ -363,7 +366,8 @@ TEST_CASE("readers, writers, deleters and a copy at once: what is held is there 
         if (i % 3 == 1) w.put(w.a, text);
         if (i % 3 == 2 && w.read(digest) != text) ++wrong;
       } catch (const Error& e) {
-        const bool expected = e.code() == Code::kNotFound || e.code() == Code::kAlreadyExists || e.code() == Code::kUnavailable;
+        const bool expected =
+            e.code() == Code::kNotFound || e.code() == Code::kAlreadyExists || e.code() == Code::kUnavailable;
         if (!expected) ++wrong;
       }
     }

@@ -297,7 +297,8 @@ TEST_CASE("one store under both names is refused") {
   w.recover();
   w.put(w.a, "one");
   w.use(w.memory, w.memory);
-  CHECK_THAT(refusal(w), Catch::Contains("backend memory and previous backend before: are one and the same store (memory-1)"));
+  CHECK_THAT(refusal(w),
+             Catch::Contains("backend memory and previous backend before: are one and the same store (memory-1)"));
 }
 
 TEST_CASE("a start that is cut off changes nothing") {
