@@ -8,6 +8,7 @@
 #include <iterator>
 #include <set>
 
+#include "content/descriptors.hpp"
 #include "content/writer.hpp"
 
 namespace ipcs::content {
@@ -147,6 +148,7 @@ std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& di
   if (auto blob = open_blobs_.find(digest)) return blob;
   // Under the digest's lock, so that a blob that is being removed can't come into the cache behind the removal.
   const auto lock = digests_.lock(digest);
+  spare_descriptors(digest.to_string());
   BlobReader reader = stores_.open(call, digest).reader;
   const uint64_t size = reader.size();
   const auto known = catalog_.find_any({}, digest);
@@ -366,6 +368,14 @@ bool Content::hold_existing(const Call& call, const Client& client, const Digest
   if (known && known->size != stored->size) return false;
   hold(client, digest, stored->size, nullptr);
   return true;
+}
+
+void Content::spare_descriptors(const std::string& what) {
+  if (!descriptors_scarce(Reserve::kForConnections)) return;
+  open_blobs_.clear();
+  if (descriptors_scarce(Reserve::kForConnections))
+    throw Error(Code::kResourceExhausted, fmt::format("{} can't be opened: too many blobs and ingests are open for the "
+                                                      "limit of open files (RLIMIT_NOFILE)", what));
 }
 
 void Content::remove_bytes(const Call& call, const Digest& digest) noexcept {

@@ -107,7 +107,7 @@ class Content {
   // containerd's garbage collection. The operator is told when his pin can't be dropped.
   void remove(const Call& call, const Client& client, const Digest& digest);
 
-  // Opens a blob for reading. kNotFound; kDataLoss as info().
+  // Opens a blob for reading. kNotFound; kDataLoss as info(); kResourceExhausted when descriptors are short.
   std::shared_ptr<const OpenBlob> open(const Call& call, const Digest& digest);
 
   // The blob if it is open already, or null. Never waits.
@@ -173,6 +173,9 @@ class Content {
   void remove_bytes(const Call& call, const Digest& digest) noexcept;
   // The current store has the blob. The caller holds the digest's lock.
   void now_in_current(const Call& call, const Digest& digest) noexcept;
+  // Keeps descriptors for connections and the catalog: lets cached blobs go when they get short, and refuses `what` with
+  // kResourceExhausted when that is not enough.
+  void spare_descriptors(const std::string& what);
   // Drops an ingest's bytes and row. The caller holds its ref.
   void discard(const Call& call, const std::string& key);
   // Drops an ingest's row and bytes, as well as it can.

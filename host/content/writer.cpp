@@ -55,6 +55,7 @@ Writer Content::open_writer(const Call& call, const Client& client, const std::s
   try {
     if (digest && claim_if_stored(call, client, *digest))
       throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", expected));
+    spare_descriptors(fmt::format("ref {}", printable(ref)));
     open->hasher = oci::Hasher(digest ? digest->algorithm() : oci::Algorithm::kSha256);
     std::optional<catalog::Ingest> row = catalog_.find_ingest(client.name, ref);
     if (row && total > 0 && row->total > 0 && row->total != total) {

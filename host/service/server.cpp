@@ -1,19 +1,12 @@
-// Binding a unix socket safely, and gRPC's server behind it.
+// gRPC's server behind a listener of ours: how it is put together and how it ends.
 #include "service/server.hpp"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <grpcpp/server_posix.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <thread>
 
 #include "ipcs/error.hpp"
@@ -25,48 +18,6 @@ namespace {
 
 constexpr int kWaitingCalls = 16;  // RPCs that can arrive at the same moment without waiting for a thread
 constexpr int kMaxMessage = 16 << 20;  // containerd sends up to 8 MiB and some framing
-
-Error failure(Code code, const std::string& path, const std::string& what) {
-  return Error(code, fmt::format("socket {}: {}", path, what));
-}
-
-// gRPC removes a socket file that is in its way without asking whether a server lives behind it; this lock asks.
-int lock_beside(const std::string& path) {
-  const std::string lock_path = path + ".lock";
-  const int fd = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) throw failure(Code::kInvalidArgument, path, fmt::format("{}: {}", lock_path, std::strerror(errno)));
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  const int error = errno;
-  ::close(fd);
-  if (error == EWOULDBLOCK) throw failure(Code::kFailedPrecondition, path, "another ipcsd is listening here");
-  throw failure(Code::kInternal, path, fmt::format("{}: {}", lock_path, std::strerror(error)));
-}
-
-void remove_stale(const std::string& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return;
-  if (!S_ISSOCK(info.st_mode)) throw failure(Code::kInvalidArgument, path, "a file that is not a socket is in the way");
-  ::unlink(path.c_str());
-}
-
-void set_access(const Endpoint& endpoint) {
-  if (endpoint.uid || endpoint.gid) {
-    const uid_t uid = endpoint.uid.value_or(static_cast<uid_t>(-1));
-    const gid_t gid = endpoint.gid.value_or(static_cast<gid_t>(-1));
-    if (::chown(endpoint.path.c_str(), uid, gid) != 0)
-      throw failure(Code::kInvalidArgument, endpoint.path, fmt::format("its owner can't be set: {}", std::strerror(errno)));
-  }
-  if (::chmod(endpoint.path.c_str(), endpoint.mode) != 0)
-    throw failure(Code::kInvalidArgument, endpoint.path, fmt::format("its mode can't be set: {}", std::strerror(errno)));
-}
-
-void make_parent(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  if (parent.empty()) return;  // the working directory
-  std::error_code error;
-  std::filesystem::create_directories(parent, error);
-  if (error) throw failure(Code::kInvalidArgument, path, fmt::format("its directory can't be made: {}", error.message()));
-}
 
 // Handles events until the queue has been shut down and is empty.
 void drain(grpc::ServerCompletionQueue& queue) {
@@ -89,12 +40,10 @@ struct Server::State {
 
 void choose_poller() { ::setenv("GRPC_POLL_STRATEGY", "poll", 0); }
 
-Server::Server(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+Server::Server(const Endpoint& endpoint, const log::Log& log) : listener_(endpoint, log) {}
 
 std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lanes& lanes, const log::Log& log) {
-  make_parent(endpoint.path);
-  std::unique_ptr<Server> server(new Server(endpoint.path, lock_beside(endpoint.path)));
-  remove_stale(endpoint.path);
+  std::unique_ptr<Server> server(new Server(endpoint, log));
 
   // Whoever gives gRPC's last reference back waits for its background poller, up to ten seconds: one is kept for good.
   [[maybe_unused]] static const bool kept = (grpc_init(), true);
@@ -104,8 +53,6 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   for (Method& method : state->health->methods()) offer.methods.push_back(std::move(method));
   state->offer = std::move(offer);
   grpc::ServerBuilder builder;
-  int bound = 0;
-  builder.AddListeningPort("unix:" + endpoint.path, grpc::InsecureServerCredentials(), &bound);
   builder.SetMaxReceiveMessageSize(kMaxMessage);
   builder.SetMaxSendMessageSize(kMaxMessage);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
@@ -114,15 +61,11 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   for (grpc::Service* service : state->offer.services) builder.RegisterService(service);
   builder.RegisterAsyncGenericService(&state->generic);
   state->queue = builder.AddCompletionQueue();
-  // The socket must never be open to more people than configured, not even for the moment between bind and chmod.
-  const mode_t old_umask = ::umask(0177);
   state->server = builder.BuildAndStart();
-  ::umask(old_umask);
-  if (!state->server || bound == 0) {
-    state->server.reset();  // before its queue
+  if (!state->server) {
     state->queue->Shutdown();
     drain(*state->queue);
-    throw failure(Code::kInvalidArgument, endpoint.path, "can't be bound (is the directory writable, the path under 108 bytes?)");
+    throw Error(Code::kInternal, "socket " + endpoint.path + ": gRPC's server can't be started");
   }
   state->calls.service = &state->generic;
   state->calls.queue = state->queue.get();
@@ -133,12 +76,14 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   for (int i = 0; i < kWaitingCalls; ++i) ActiveCall::accept(state->calls);
   state->thread = std::thread([queue = state->queue.get()] { drain(*queue); });
   server->state_ = std::move(state);
-  set_access(endpoint);
+  server->listener_.start(
+      [grpc = server->state_->server.get()](int fd) { grpc::AddInsecureChannelFromFd(grpc, fd); });
   return server;
 }
 
 void Server::stop(std::chrono::system_clock::time_point deadline) {
   if (!state_) return;
+  listener_.stop();
   state_->health->stop();
   state_->server->Shutdown(deadline);
   // gRPC has cancelled what was left; its last events may still be on their way through a lane.
@@ -146,12 +91,8 @@ void Server::stop(std::chrono::system_clock::time_point deadline) {
   state_->queue->Shutdown();
   state_->thread.join();
   state_.reset();
-  ::unlink(path_.c_str());
 }
 
-Server::~Server() {
-  stop(std::chrono::system_clock::now());
-  ::close(lock_fd_);
-}
+Server::~Server() { stop(std::chrono::system_clock::now()); }
 
 }  // namespace ipcs::service

@@ -1,16 +1,13 @@
 // One listening unix socket with the services that answer on it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "log/log.hpp"
 #include "service/exchange.hpp"
+#include "service/listener.hpp"
 #include "service/worker_pool.hpp"
 
 namespace grpc {
@@ -23,14 +20,6 @@ namespace ipcs::service {
 // waiting thread wakes the right server's thread for every event. Call it in main(), before threads are started; a
 // GRPC_POLL_STRATEGY in the environment wins.
 void choose_poller();
-
-// Where to listen, and who may connect.
-struct Endpoint {
-  std::string path;                // of the unix socket
-  std::optional<uid_t> uid;        // owner of the socket; nothing: the daemon's
-  std::optional<gid_t> gid;
-  mode_t mode = 0660;
-};
 
 // Where the steps of RPCs run, for all servers of a daemon together. What hangs in one lane takes no thread from the other.
 struct Lanes {
@@ -49,9 +38,7 @@ struct Offer {
 // A running gRPC server. start() binds, the destructor stops.
 class Server {
  public:
-  // Takes a lock beside the socket (`<path>.lock`), removes a socket that a dead daemon left, binds, sets owner and
-  // mode, and serves, grpc.health.v1 too. Throws Error kFailedPrecondition when another daemon has the socket,
-  // kInvalidArgument when the path can't be bound; both name it.
+  // Listens as a Listener does, with its failures, and serves what is offered and grpc.health.v1.
   static std::unique_ptr<Server> start(const Endpoint& endpoint, Offer offer, Lanes& lanes, const log::Log& log);
 
   ~Server();
@@ -63,10 +50,9 @@ class Server {
 
  private:
   struct State;
-  Server(std::string path, int lock_fd);
+  Server(const Endpoint& endpoint, const log::Log& log);
 
-  const std::string path_;
-  const int lock_fd_;
+  Listener listener_;
   std::unique_ptr<State> state_;  // null once stopped
 };
 
