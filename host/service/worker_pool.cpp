@@ -2,6 +2,7 @@
 #include "service/worker_pool.hpp"
 
 #include <chrono>
+#include <system_error>
 #include <thread>
 
 namespace ipcs::service {
@@ -21,7 +22,28 @@ void WorkerPool::submit(std::function<void()> task) {
   }
   ++threads_;
   lock.unlock();
-  std::thread([this] { work(); }).detach();
+  try {
+    start_thread_([this] { work(); });
+  } catch (const std::system_error&) {
+    lock.lock();
+    --threads_;
+    lock.unlock();
+    changed_.notify_all();  // a thread that has just become idle takes it, or the destructor goes on
+    run_without_threads();
+  }
+}
+
+void WorkerPool::detached_thread(std::function<void()> body) { std::thread(std::move(body)).detach(); }
+
+void WorkerPool::run_without_threads() {
+  std::unique_lock lock(mutex_);
+  while (threads_ == 0 && !tasks_.empty()) {
+    const std::function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    task();
+    lock.lock();
+  }
 }
 
 void WorkerPool::work() {
