@@ -105,6 +105,11 @@ void ActiveCall::apply(Step step) {
     count(Code::kOk);
     happens_before(&finished_);
     stream_.WriteAndFinish(*step.message, grpc::WriteOptions(), grpc::Status::OK, &finished_);
+  } else if (step.next == Next::kPark) {
+    if (call_.cancelled()) return fail(Code::kCancelled, "the client has gone");
+    parked_ = true;
+    happens_before(&unparked_);
+    exchange_->park(*context_.queue, &unparked_);
   } else if (step.message) {
     happens_before(&written_);
     stream_.Write(*step.message, &written_);
@@ -130,10 +135,16 @@ void ActiveCall::count(Code code) const noexcept {
   if (method_ != nullptr && method_->metrics != nullptr) method_->metrics->done(code, Call::Clock::now() - begun_);
 }
 
+void ActiveCall::on_unparked(bool) {
+  parked_ = false;
+  run([this] { return exchange_->on_sent(call_); });
+}
+
 void ActiveCall::on_finished(bool) { release(); }
 
 void ActiveCall::on_done(bool) {
   if (server_context_.IsCancelled()) call_.cancel();
+  if (parked_) exchange_->unpark();
   release();
 }
 

@@ -50,6 +50,7 @@ class ActiveCall {
   void on_accepted(bool ok);
   void on_request(bool ok);
   void on_written(bool ok);
+  void on_unparked(bool ok);
   void on_finished(bool ok);
   void on_done(bool ok);
 
@@ -72,6 +73,7 @@ class ActiveCall {
   Tag accepted_{this, &ActiveCall::on_accepted};
   Tag request_{this, &ActiveCall::on_request};
   Tag written_{this, &ActiveCall::on_written};
+  Tag unparked_{this, &ActiveCall::on_unparked};
   Tag finished_{this, &ActiveCall::on_finished};
   Tag done_{this, &ActiveCall::on_done};
   std::atomic<int> pending_{2};  // finished and done
@@ -83,6 +85,7 @@ class ActiveCall {
   std::unique_ptr<Exchange> exchange_;
   Lane lane_ = Lane::kInline;
   Next next_ = Next::kReadRequest;
+  bool parked_ = false;  // touched by the queue's thread only
   grpc::ByteBuffer message_;
 };
 

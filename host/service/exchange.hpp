@@ -1,6 +1,7 @@
 // One RPC as its handler sees it: request messages come in and answers go out, one at a time.
 #pragma once
 
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/support/byte_buffer.h>
 
 #include <functional>
@@ -17,6 +18,7 @@ namespace ipcs::service {
 enum class Next {
   kFinish,       // the RPC ends with OK
   kWait,         // nothing is sent: on_sent() is called in the lane for steps that wait
+  kPark,         // lane kInline only: no thread waits; on_sent() is called after the event that park() asks for
   kSendMore,     // on_sent() is called when the answer is on its way
   kReadRequest,  // on_request() is called with the next message; the RPC ends with OK when the client sends no more
 };
@@ -45,6 +47,10 @@ class Exchange {
   virtual Step on_sent(const Call&) { return {}; }
   // Where an RPC goes on whose step said kWait, to its end.
   virtual Lane waiting_lane() const noexcept { return Lane::kLocal; }
+  // Sees to it that `tag` comes out of `queue` once, when on_sent() is to be called.
+  virtual void park(grpc::CompletionQueue&, void* /*tag*/) {}
+  // The call is over while it is parked: the tag is to come now. May be called when it is on its way already.
+  virtual void unpark() {}
 };
 
 // A method that a server offers.

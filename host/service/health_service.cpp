@@ -4,8 +4,6 @@
 
 #include <grpc/health/v1/health.pb.h>
 
-#include <chrono>
-
 #include "ipcs/error.hpp"
 #include "service/messages.hpp"
 
@@ -14,8 +12,6 @@ namespace {
 
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
-
-constexpr auto kCancelInterval = std::chrono::milliseconds(100);  // between looks at whether a watcher has gone
 
 grpc::ByteBuffer answer(HealthCheckResponse::ServingStatus status) {
   HealthCheckResponse response;
@@ -42,10 +38,12 @@ class Check final : public Exchange {
   HealthService& health_;
 };
 
+// Waits without a thread: thousands of watchers would leave none to anybody else.
 class Watch final : public Exchange {
  public:
   explicit Watch(HealthService& health) : health_(health) {}
-  Lane lane(grpc::ByteBuffer&) override { return Lane::kRemote; }  // it waits, if not for a network
+  ~Watch() override { health_.forget(alarm_); }
+  Lane lane(grpc::ByteBuffer&) override { return Lane::kInline; }
   Step on_request(const Call&, grpc::ByteBuffer& message) override {
     HealthCheckRequest request;
     parse(message, &request);
@@ -53,14 +51,21 @@ class Watch final : public Exchange {
     return {answer(known_ ? status_of(health_) : HealthCheckResponse::SERVICE_UNKNOWN), Next::kSendMore};
   }
   Step on_sent(const Call& call) override {
-    if (!health_.wait_for_stop(call)) throw Error(Code::kCancelled, "the client has gone");
+    if (call.cancelled()) throw Error(Code::kCancelled, "the client has gone");
+    if (!parked_) {
+      parked_ = true;
+      return {std::nullopt, Next::kPark};
+    }
     if (!known_) return {};
     return {answer(HealthCheckResponse::NOT_SERVING), Next::kFinish};
   }
+  void park(grpc::CompletionQueue& queue, void* tag) override { health_.wait(alarm_, queue, tag); }
+  void unpark() override { health_.wake(alarm_); }
 
  private:
   HealthService& health_;
-  bool known_ = false;
+  grpc::Alarm alarm_;
+  bool known_ = false, parked_ = false;
 };
 
 }  // namespace
@@ -75,11 +80,9 @@ std::vector<Method> HealthService::methods() {
 }
 
 void HealthService::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-  }
-  changed_.notify_all();
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  for (grpc::Alarm* alarm : waiting_) alarm->Cancel();
 }
 
 bool HealthService::stopped() {
@@ -87,10 +90,21 @@ bool HealthService::stopped() {
   return stopped_;
 }
 
-bool HealthService::wait_for_stop(const Call& call) {
-  std::unique_lock lock(mutex_);
-  while (!stopped_ && !call.cancelled()) changed_.wait_for(lock, kCancelInterval);
-  return stopped_;
+void HealthService::wait(grpc::Alarm& alarm, grpc::CompletionQueue& queue, void* tag) {
+  const std::lock_guard lock(mutex_);
+  alarm.Set(&queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), tag);
+  if (stopped_) return alarm.Cancel();
+  waiting_.insert(&alarm);
+}
+
+void HealthService::wake(grpc::Alarm& alarm) {
+  const std::lock_guard lock(mutex_);
+  alarm.Cancel();
+}
+
+void HealthService::forget(grpc::Alarm& alarm) {
+  const std::lock_guard lock(mutex_);
+  waiting_.erase(&alarm);
 }
 
 }  // namespace ipcs::service

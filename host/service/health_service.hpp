@@ -1,7 +1,8 @@
 // grpc.health.v1.Health of one server.
 #pragma once
 
-#include <condition_variable>
+#include <grpcpp/alarm.h>
+
 #include <mutex>
 #include <set>
 #include <string>
@@ -27,13 +28,17 @@ class HealthService {
 
   bool known(const std::string& service) const { return services_.contains(service); }
   bool stopped();
-  // Waits until stop() has been called or the call is cancelled; says which: true when stopped.
-  bool wait_for_stop(const Call& call);
+
+  // `tag` comes out of `queue` when stop() is called (at once if it was) or wake(alarm) is.
+  void wait(grpc::Alarm& alarm, grpc::CompletionQueue& queue, void* tag);
+  void wake(grpc::Alarm& alarm);
+  // The alarm is about to go. To be called for each that waited.
+  void forget(grpc::Alarm& alarm);
 
  private:
   std::set<std::string> services_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::set<grpc::Alarm*> waiting_;
   bool stopped_ = false;
 };
 

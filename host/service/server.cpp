@@ -17,6 +17,7 @@ namespace ipcs::service {
 namespace {
 
 constexpr int kWaitingCalls = 16;  // RPCs that can arrive at the same moment without waiting for a thread
+constexpr int kMaxStreams = 2000;  // RPCs at once on a connection: fewer than a lane has threads
 constexpr int kMaxMessage = 16 << 20;  // containerd sends up to 8 MiB and some framing
 
 // Handles events until the queue has been shut down and is empty.
@@ -55,6 +56,7 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessage);
   builder.SetMaxSendMessageSize(kMaxMessage);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);

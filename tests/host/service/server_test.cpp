@@ -120,6 +120,48 @@ TEST_CASE("health of one service, of an unknown one, and its end for a watcher")
   if (watch->Read(&response)) CHECK(response.status() == HealthCheckResponse::NOT_SERVING);
 }
 
+TEST_CASE("watchers of health take no thread, and one connection not all of them") {
+  using grpc::health::v1::HealthCheckResponse;
+  Daemon daemon;
+  const auto stub = grpc::health::v1::Health::NewStub(daemon.channel);
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+  };
+  const auto before = threads();
+  struct Watcher {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<HealthCheckResponse>> stream;
+  };
+  std::vector<std::unique_ptr<Watcher>> watchers;
+  HealthCheckResponse response;
+  const auto watch = [&] {
+    auto watcher = std::make_unique<Watcher>();
+    watcher->context.set_deadline(std::chrono::system_clock::now() + 30s);
+    watcher->stream = stub->Watch(&watcher->context, {});
+    REQUIRE(watcher->stream->Read(&response));
+    watchers.push_back(std::move(watcher));
+  };
+  while (watchers.size() < 1999) watch();
+  CHECK(threads() < before + 100);
+  CHECK(health(daemon.socket) == kServing);
+  watch();
+  {
+    grpc::ClientContext context;  // waits for a stream to end
+    context.set_deadline(std::chrono::system_clock::now() + 200ms);
+    CHECK(stub->Check(&context, {}, &response).error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+  watchers.front()->context.TryCancel();
+  CHECK(watchers.front()->stream->Finish().error_code() == grpc::StatusCode::CANCELLED);
+  {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + 10s);
+    CHECK(stub->Check(&context, {}, &response).ok());
+  }
+  daemon.server->stop(std::chrono::system_clock::now() + 20s);
+  REQUIRE(watchers.back()->stream->Read(&response));
+  CHECK(response.status() == HealthCheckResponse::NOT_SERVING);
+}
+
 TEST_CASE("grpc.health.v1 says SERVING") {
   TempDir dir;
   const auto server = start(dir / "s");
