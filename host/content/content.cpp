@@ -9,11 +9,13 @@
 #include <set>
 
 #include "content/descriptors.hpp"
+#include "content/limits.hpp"
 #include "content/writer.hpp"
 
 namespace ipcs::content {
 namespace {
 
+constexpr size_t kStatusBytes = 256;  // of an ingest in a list, besides its ref
 constexpr size_t kPage = 100;  // blobs in one message of a listing, as containerd sends them
 
 int64_t system_now() {
@@ -100,12 +102,18 @@ Blob Content::update(const Call& call, const Client& client, const Digest& diges
                      std::span<const std::string> paths) {
   const catalog::LabelChange change = label_change(digest, labels, paths);
   info(call, client, digest);  // the blob is there, and the client has its claim
+  const auto lock = digests_.lock(digest);  // two updates could each be within the limit
+  const auto known = catalog_.find_any(client.name, digest);
+  Labels after = known && !change.replace_all ? known->labels : Labels();
+  for (const auto& [key, value] : change.labels) after.insert_or_assign(key, value);
+  check_labels(without_empty(std::move(after)));
   if (auto updated = catalog_.update_labels(client.name, digest, change, now())) return *std::move(updated);
   throw_not_found(digest);
 }
 
-std::vector<Blob> Listing::next() {
+std::vector<Blob> Listing::next(const Call& call) {
   while (!over_ && found_.size() < kPage) {
+    if (call.cancelled()) throw Error(Code::kCancelled, "cancelled while blobs were listed");
     std::vector<Blob> rows = catalog_.list(client_, after_, kPage);
     over_ = rows.empty();
     for (Blob& blob : rows) {
@@ -113,7 +121,8 @@ std::vector<Blob> Listing::next() {
       if (filter_.matches(BlobAdaptor(after_, blob.labels))) found_.push_back(std::move(blob));
     }
   }
-  const size_t count = std::min(found_.size(), kPage);
+  size_t count = 0, bytes = 0;
+  while (count < std::min(found_.size(), kPage) && bytes < kListingBytes) bytes += size_of(found_[count++].labels);
   std::vector<Blob> page(std::make_move_iterator(found_.begin()), std::make_move_iterator(found_.begin() + static_cast<ptrdiff_t>(count)));
   found_.erase(found_.begin(), found_.begin() + static_cast<ptrdiff_t>(count));
   return page;
@@ -221,6 +230,14 @@ IngestStatus Content::status(const Call& call, const Client& client, const std::
 std::vector<IngestStatus> Content::list_statuses(const Call& call, const Client& client, const Filter& filter) {
   std::vector<IngestStatus> all = statuses(call, ingests(client.list_name()));
   std::erase_if(all, [&](const IngestStatus& s) { return !filter.matches(IngestAdaptor(s.ref)); });
+  // Cut, not refused: containerd's collector aborts the ingests that it is shown, and sees the rest the next time.
+  size_t count = 0, bytes = 0;
+  while (count < all.size() && bytes < kStatusesBytes) bytes += kStatusBytes + all[count++].ref.size();
+  if (count < all.size()) {
+    log().warn("a list of ingests is cut", {{"client", client.name}, {"ingests", std::to_string(all.size())},
+                                            {"listed", std::to_string(count)}});
+    all.erase(all.begin() + static_cast<ptrdiff_t>(count), all.end());
+  }
   return all;
 }
 

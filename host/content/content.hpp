@@ -59,8 +59,9 @@ class Listing {
   Listing(const catalog::Catalog& catalog, std::string client, Filter filter)
       : catalog_(catalog), client_(std::move(client)), filter_(std::move(filter)) {}
 
-  // The next blobs, 100 of them unless they are the last; none when the listing is over.
-  std::vector<Blob> next();
+  // The next blobs, 100 of them unless they are the last or have very many labels; none when the listing is over.
+  // kCancelled: the catalog may have no match for long.
+  std::vector<Blob> next(const Call& call);
 
  private:
   const catalog::Catalog& catalog_;
@@ -95,7 +96,7 @@ class Content {
   Blob info(const Call& call, const Client& client, const Digest& digest);
 
   // Changes labels: with no `paths` or "labels" all of them, with "labels.<key>" that one. Returns the blob as it is
-  // afterwards. kInvalidArgument for other paths, kNotFound.
+  // afterwards. kInvalidArgument for other paths and for labels beyond content/limits.hpp, kNotFound.
   Blob update(const Call& call, const Client& client, const Digest& digest, const Labels& labels,
               std::span<const std::string> paths);
 
@@ -131,7 +132,8 @@ class Content {
 
   // The ingest of that ref. kNotFound.
   IngestStatus status(const Call& call, const Client& client, const std::string& ref);
-  // The client's ingests that match, by start time; the operator's are all.
+  // The client's ingests that match, by start time; the operator's are all. The oldest only when they are more than an
+  // answer can hold (kStatusesBytes).
   std::vector<IngestStatus> list_statuses(const Call& call, const Client& client, const Filter& filter);
   // Drops an ingest with its bytes, also one that is being written: its writer then fails. No error when there is none.
   void abort(const Call& call, const Client& client, const std::string& ref);
@@ -143,7 +145,7 @@ class Content {
 
   // Opens the ingest of `ref` for writing, resumed where there is one with the same total (or no total given).
   // `expected` (a digest or empty) and `total` (bytes, 0: not known) are what the caller announces.
-  // kInvalidArgument: empty ref or malformed digest; kUnavailable: the ref is open already; kAlreadyExists: the
+  // kInvalidArgument: empty or too long ref, malformed digest; kUnavailable: the ref is open already; kAlreadyExists: the
   // expected blob is there, and the client has a claim on it now.
   Writer open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
                      const std::string& expected);

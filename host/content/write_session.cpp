@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "content/limits.hpp"
+
 namespace ipcs::content {
 
 void WriteSession::open(const Call& call, const WriteMessage& message) {
@@ -33,6 +35,7 @@ void WriteSession::take_data(const Call& call, const WriteMessage& message) {
 }
 
 WriteReply WriteSession::on_message(const Call& call, const WriteMessage& message) {
+  if (message.labels != nullptr) check_labels(*message.labels);
   if (!writer_) {
     open(call, message);
   } else {

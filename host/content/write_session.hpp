@@ -41,7 +41,8 @@ class WriteSession {
   WriteSession(Content& content, Client client) : content_(content), client_(std::move(client)) {}
 
   // Answers as containerd's content server does:
-  // - kInvalidArgument: no ref in the first message, a malformed digest, an unknown action;
+  // - kInvalidArgument: no ref in the first message or one too long, too many labels, a malformed digest, an unknown
+  //   action;
   // - kUnavailable: another stream has the ref;
   // - kAlreadyExists: a message names an expected digest that is stored; the client has a claim on it now. The ingest
   //   is gone, except that the first message leaves one that was there before;

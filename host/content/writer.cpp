@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "content/limits.hpp"
+
 namespace ipcs::content {
 namespace {
 
@@ -41,7 +43,7 @@ uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) 
 
 Writer Content::open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
                             const std::string& expected) {
-  if (ref.empty()) throw Error(Code::kInvalidArgument, "the ref of an ingest must not be empty");
+  check_ref(ref);
   const std::optional<Digest> digest = expected.empty() ? std::nullopt : std::optional(Digest::parse(expected));
 
   const RefKey key{client.name, ref};

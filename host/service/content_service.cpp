@@ -171,8 +171,8 @@ class List final : public Exchange {
     listing_.emplace(scope_.content.list(scope_.client, to_filter(request.filters())));
     return on_sent(call);
   }
-  Step on_sent(const Call&) override {
-    const std::vector<content::Blob> page = listing_->next();
+  Step on_sent(const Call& call) override {
+    const std::vector<content::Blob> page = listing_->next(call);
     if (page.empty()) return {};
     api::ListContentResponse response;
     for (const content::Blob& blob : page) set_info(blob, response.add_info());

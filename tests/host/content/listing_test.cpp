@@ -1,4 +1,5 @@
 // Listings, labels and updates.
+#include "content/limits.hpp"
 #include "host/content/world.hpp"
 
 using namespace ipcs;
@@ -63,10 +64,76 @@ TEST_CASE("a listing that is given up leaves no lock") {
   World w;
   const Digest digest = w.put(w.a, "x");
   content::Listing listing = w.content->list(w.a, all());
-  CHECK(listing.next().size() == 1);
+  CHECK(listing.next(w.call).size() == 1);
   w.content->remove(w.call, w.a, digest);
   CHECK(w.listed(w.a).empty());
-  CHECK(listing.next().empty());
+  CHECK(listing.next(w.call).empty());
+}
+
+TEST_CASE("a listing that nobody waits for any more ends") {
+  World w;
+  w.put(w.a, "x");
+  content::Listing listing = w.content->list(w.a, filter("labels.none==1"));
+  Call gone;
+  gone.cancel();
+  CHECK(code_of([&] { listing.next(gone); }) == Code::kCancelled);
+}
+
+TEST_CASE("labels have limits, at a commit and at an update, and the rest stays as it was") {
+  World w;
+  const Digest digest = w.put(w.a, "x");
+  const auto update = [&](const Labels& labels, const std::vector<std::string>& paths) {
+    return code_of([&] { w.content->update(w.call, w.a, digest, labels, paths); });
+  };
+  const std::string key = "k", longest(content::kMaxLabel - 1, 'v');
+  CHECK(update({{key, longest}}, {"labels.k"}) == Code::kOk);
+  CHECK(update({{key, longest + "v"}}, {"labels.k"}) == Code::kInvalidArgument);
+  CHECK(w.content->info(w.call, w.a, digest).labels == Labels{{key, longest}});
+  Labels many;
+  for (int i = 0; i < 252; ++i) many["key-" + std::to_string(1000 + i)] = std::string(4088, 'v');
+  CHECK(update(many, {"labels"}) == Code::kOk);
+  for (int i = 0; i < 8; ++i) update({{"more" + std::to_string(i), std::string(4000, 'v')}}, {"labels.more" + std::to_string(i)});
+  CHECK(update({{"last", longest.substr(9)}}, {"labels.last"}) == Code::kInvalidArgument);
+  CHECK(update({}, {"labels.key-1000"}) == Code::kOk);
+  CHECK(update({{"last", "v"}}, {"labels.last"}) == Code::kOk);
+
+  content::WriteSession session(*w.content, w.a);
+  const Labels too_long{{key, longest + "v"}};
+  content::WriteMessage commit;
+  commit.action = content::WriteAction::kCommit;
+  commit.ref = "r";
+  commit.labels = &too_long;
+  CHECK(code_of([&] { session.on_message(w.call, commit); }) == Code::kInvalidArgument);
+  CHECK(w.content->list_statuses(w.call, w.a, all()).empty());
+}
+
+TEST_CASE("blobs with very many labels come in smaller pages, which all fit into a message") {
+  World w;
+  Labels many;
+  for (int i = 0; i < 250; ++i) many["key-" + std::to_string(i)] = std::string(4000, 'v');
+  for (int i = 0; i < 12; ++i) w.put(w.a, "n" + std::to_string(i), &many);
+  std::vector<size_t> pages;
+  each_page(w.content->list(w.a, all()), [&](auto page) { pages.push_back(page.size()); });
+  CHECK(pages == std::vector<size_t>{5, 5, 2});
+}
+
+TEST_CASE("a ref has a limit, and a list of ingests fits into a message") {
+  World w;
+  const auto open = [&](const std::string& ref) {
+    return code_of([&] { w.content->open_writer(w.call, w.a, ref, 0, {}); });
+  };
+  CHECK(open(std::string(content::kMaxRef + 1, 'r')) == Code::kInvalidArgument);
+  const int count = static_cast<int>(content::kStatusesBytes / content::kMaxRef) + 10;
+  for (int i = 0; i < count; ++i) {
+    const std::string number = std::to_string(10000 + i);
+    REQUIRE(open(number + std::string(content::kMaxRef - number.size(), 'r')) == Code::kOk);
+  }
+  const auto listed = w.content->list_statuses(w.call, w.a, all());
+  CHECK(listed.size() < static_cast<size_t>(count));
+  CHECK(listed.size() > static_cast<size_t>(count) * 9 / 10);
+  CHECK(listed.front().ref.starts_with("10000"));  // the oldest are there
+  w.content->abort(w.call, w.a, listed.front().ref);
+  CHECK(w.content->list_statuses(w.call, w.a, all()).front().ref.starts_with("10001"));
 }
 
 TEST_CASE("labels belong to one client and go with its claim") {

@@ -43,7 +43,8 @@ inline oci::Digest digest_of(std::string_view text) { return oci::Digest::of(tex
 // Goes through a listing to its end.
 template <class Body>
 void each_page(content::Listing listing, Body&& body) {
-  for (auto page = listing.next(); !page.empty(); page = listing.next()) body(std::span<const content::Blob>(page));
+  const Call call;
+  for (auto page = listing.next(call); !page.empty(); page = listing.next(call)) body(std::span<const content::Blob>(page));
 }
 
 // The code of the Error that `body` throws; kOk when it throws none.
