@@ -2,10 +2,13 @@
 #include <unistd.h>
 
 #include <exception>
+#include <string_view>
 
 #include "cli/command_line.hpp"
+#include "cli/conformance_case.hpp"
 #include "cli/session.hpp"
 #include "ipcs/error.hpp"
+#include "plugin/probe.hpp"
 
 namespace ipcs::cli {
 namespace {
@@ -60,6 +63,10 @@ int main_with_signals(int argc, char** argv) {
 }  // namespace ipcs::cli
 
 int main(int argc, char** argv) {
+  // Processes of their own in which `plugin check` tries a plugin.
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  if (verb == "plugin-probe") return ipcs::loader::probe_main(argc, argv);
+  if (verb == "plugin-case") return ipcs::cli::case_main(argc, argv);
   try {
     return ipcs::cli::main_with_signals(argc, argv);
   } catch (const std::exception& e) {

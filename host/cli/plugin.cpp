@@ -1,4 +1,4 @@
-// `ipcsctl plugin`: the plugin files that the daemon found when it started.
+// `ipcsctl plugin ls|info`: the plugin files that the daemon found when it started.
 #include <fmt/format.h>
 
 #include "cli/session.hpp"
@@ -95,7 +95,7 @@ int info(Session& session, const InfoArgs& args) {
 }  // namespace
 
 void add_plugin(CLI::App& app, Choice& choice) {
-  CLI::App* plugin = app.add_subcommand("plugin", "the plugins that ipcsd found when it started");
+  CLI::App* plugin = app.add_subcommand("plugin", "the plugins that ipcsd found when it started, and one under test");
   plugin->require_subcommand(1);
   add_verb(*plugin, choice, "ls", "list plugin files", list, std::make_shared<NoArgs>())->alias("list");
   auto shown = std::make_shared<InfoArgs>();
@@ -103,6 +103,7 @@ void add_plugin(CLI::App& app, Choice& choice) {
       ->add_option("NAME", shown->name, "of the plugin")
       ->type_name("")
       ->required();
+  add_plugin_check(*plugin, choice);
 }
 
 }  // namespace ipcs::cli

@@ -181,16 +181,20 @@ Options parse_command_line(int argc, const char* const* argv, const Environment&
 Config load(const Options& options, const Environment& environment) {
   const std::string path = options.file.empty() ? default_file(environment) : options.file;
   Settings file;
+  std::string read;
   if (!path.empty()) {
     try {
       file = load(path);
+      read = path;
     } catch (const Error& error) {
       // The default file need not be there, unless it is what is to be checked.
       const bool optional = options.file.empty() && options.action != Options::Action::kCheck;
       if (error.code() != Code::kNotFound || !optional) throw;
     }
   }
-  return resolve(file, options.variables, options.flags, environment);
+  Config config = resolve(file, options.variables, options.flags, environment);
+  config.file = read;
+  return config;
 }
 
 std::string run_command(const Options& options, const Environment& environment) {

@@ -38,23 +38,6 @@ struct Descriptor {
   int fd;
 };
 
-std::string read_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0) fail(path, errno);
-  std::string text(kFileMax + 1, '\0');
-  size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got = ::read(file.fd, text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(path, errno);
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-  }
-  if (size > kFileMax) refuse(path + ": the file is larger than 1 MiB");
-  text.resize(size);
-  return text;
-}
-
 template <class T>
 void lay(T& target, const std::optional<T>& value) {
   if (value) target = *value;
@@ -121,8 +104,25 @@ void check(const Config& config) {
 
 }  // namespace
 
+std::string read_text(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.fd < 0) fail(path, errno);
+  std::string text(kFileMax + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = ::read(file.fd, text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path, errno);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > kFileMax) refuse(path + ": the file is larger than 1 MiB");
+  text.resize(size);
+  return text;
+}
+
 Settings load(const std::string& path) {
-  return parse(read_file(path), path);
+  return parse(read_text(path), path);
 }
 
 Config resolve(const Settings& file, const Settings& variables, const Settings& flags, const Environment& environment) {

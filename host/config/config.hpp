@@ -47,6 +47,7 @@ struct Config {
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
   std::map<std::string, std::string> plugins;  // name → its table as a JSON object
+  std::string file;                            // that was read, for messages; empty: none
 
   friend bool operator==(const Config&, const Config&) = default;
 };
@@ -67,6 +68,9 @@ struct Settings {
 // Parses the text of a file. `file_name` is for messages. Pure but for looking up user and group names. Throws Error
 // kInvalidArgument; its message has a line `file:line: problem` for every problem of the file, in their order.
 Settings parse(std::string_view text, const std::string& file_name);
+
+// The text of a file of at most 1 MiB. Throws Error naming the path: kNotFound, kPermissionDenied, kInvalidArgument.
+std::string read_text(const std::string& path);
 
 // Reads and parses a file of at most 1 MiB. Throws Error as parse() does, or naming the path: kNotFound,
 // kPermissionDenied, kInvalidArgument.
@@ -90,5 +94,14 @@ std::string default_text(const Environment& environment);
 // The configuration of the plugin `name` as a JSON object: its table, and for "local" the `path` <root>/local unless
 // the table has one.
 std::string plugin_json(const Config& config, const std::string& name);
+
+// The same from a TOML text that is the plugin's table alone, with `settings` laid over it. A setting is "key=value",
+// the key may be dotted, and a value that is not TOML is a string. Throws Error kInvalidArgument.
+std::string plugin_json(std::string_view text, const std::string& file_name, const std::vector<std::string>& settings);
+
+// What a plugin said of its table in the file `text`, with `file:line: ` in front: the line of the key that the message
+// names, else where the table begins. The message as it is when the file has no such table. Throws Error as parse() does.
+std::string plugin_problem(std::string_view text, const std::string& file_name, const std::string& plugin,
+                           const std::string& message);
 
 }  // namespace ipcs::config

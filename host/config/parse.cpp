@@ -7,7 +7,6 @@
 #include "config/config.hpp"
 #include "config/plugin_table.hpp"
 #include "config/table.hpp"
-#include "config/toml_guard.hpp"
 #include "config/values.hpp"
 #include "ipcs/error.hpp"
 
@@ -176,21 +175,6 @@ void read_file(Table& file, Settings& settings, Problems& problems) {
     settings.log_format = table.string("format", to_format);
   });
   read_plugins(file, settings, problems);
-}
-
-toml::table parse_toml(std::string_view text, const std::string& file_name) {
-  Problems problems(file_name);
-  try {
-    if (const auto unsafe = find_unsafe(text)) {
-      problems.add(unsafe->line, std::string(unsafe->problem));
-    } else {
-      return toml::parse(text);
-    }
-  } catch (const toml::parse_error& error) {
-    problems.add(error.source().begin.line, "not TOML: " + one_line(error.description()));
-  }
-  problems.throw_if_any();
-  throw Error(Code::kInternal, file_name + ": not parsed");
 }
 
 }  // namespace

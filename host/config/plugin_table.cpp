@@ -9,7 +9,9 @@
 
 #include "config/config.hpp"
 #include "config/table.hpp"
+#include "config/toml_text.hpp"
 #include "config/values.hpp"
+#include "ipcs/error.hpp"
 
 namespace ipcs::config {
 namespace {
@@ -40,7 +42,87 @@ json to_json(const toml::node& node, const std::string& name, Problems& problems
   return nullptr;
 }
 
+// One `key=value`, as a table. What is no TOML value is a string: quota=10GiB needs no quotes within a shell's quotes.
+toml::table parse_setting(const std::string& setting) {
+  const std::string subject = fmt::format("setting {}", in_quotes(setting));
+  const size_t equals = setting.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw Error(Code::kInvalidArgument, subject + " wants the form key=value");
+  const std::string key = setting.substr(0, equals), value = setting.substr(equals + 1);
+  if (setting.find_first_of("\r\n") == std::string::npos) {
+    try {
+      return parse_toml(key + " = " + value, subject);
+    } catch (const Error&) {
+      // A bare word, most likely; otherwise the key is wrong, which shows below.
+    }
+  }
+  try {
+    return parse_toml(key + " = " + toml_string(value), subject);
+  } catch (const Error&) {
+    throw Error(Code::kInvalidArgument, subject + " wants a TOML key before the \"=\"");
+  }
+}
+
+// Lays `upper` over `lower`: tables are merged, anything else is replaced.
+void merge(toml::table& lower, const toml::table& upper) {
+  for (const auto& [key, value] : upper) {
+    toml::table* below = lower[key].as_table();
+    if (below != nullptr && value.is_table()) {
+      merge(*below, *value.as_table());
+    } else {
+      lower.insert_or_assign(key, value);
+    }
+  }
+}
+
+// The key of the table, also of one within it, that `message` names: the longest, or none.
+struct Named {
+  std::string key;
+  size_t line = 0;
+};
+
+bool is_key_letter(char c) {
+  return c == '-' || c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool mentions(const std::string& message, const std::string& word) {
+  for (size_t at = message.find(word); at != std::string::npos; at = message.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    if ((at == 0 || !is_key_letter(message[at - 1])) && (end == message.size() || !is_key_letter(message[end])))
+      return true;
+  }
+  return false;
+}
+
+void find_named(const toml::table& table, const std::string& message, Named& best) {
+  for (const auto& [key, value] : table) {
+    const std::string name(key.str());
+    if (name.size() > best.key.size() && mentions(message, name)) best = {name, key.source().begin.line};
+    if (const toml::table* inner = value.as_table()) find_named(*inner, message, best);
+  }
+}
+
 }  // namespace
+
+std::string plugin_json(std::string_view text, const std::string& file_name, const std::vector<std::string>& settings) {
+  toml::table table = parse_toml(text, file_name);
+  Problems problems(file_name);
+  for (const std::string& setting : settings) merge(table, parse_setting(setting));
+  const std::string json = to_json(table, "the table", problems).dump();
+  problems.throw_if_any();
+  return json;
+}
+
+std::string plugin_problem(std::string_view text, const std::string& file_name, const std::string& plugin,
+                           const std::string& message) {
+  const toml::table file = parse_toml(text, file_name);
+  const toml::table* plugins = file["plugins"].as_table();
+  const auto found = plugins == nullptr ? toml::table::const_iterator() : plugins->find(plugin);
+  if (plugins == nullptr || found == plugins->end() || !found->second.is_table()) return message;
+  Named named{"", found->first.source().begin.line};
+  find_named(*found->second.as_table(), message, named);
+  return fmt::format("{}:{}: {}", file_name, named.line, message);
+}
 
 std::string plugin_table_json(const toml::table& table, const std::string& name, Problems& problems) {
   return to_json(table, name, problems).dump();

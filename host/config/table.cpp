@@ -7,10 +7,26 @@
 #include <algorithm>
 
 #include "config/nearest.hpp"
+#include "config/toml_guard.hpp"
 #include "config/values.hpp"
 #include "ipcs/error.hpp"
 
 namespace ipcs::config {
+
+toml::table parse_toml(std::string_view text, const std::string& file_name) {
+  Problems problems(file_name);
+  try {
+    if (const auto unsafe = find_unsafe(text)) {
+      problems.add(unsafe->line, std::string(unsafe->problem));
+    } else {
+      return toml::parse(text);
+    }
+  } catch (const toml::parse_error& error) {
+    problems.add(error.source().begin.line, "not TOML: " + one_line(error.description()));
+  }
+  problems.throw_if_any();
+  throw Error(Code::kInternal, file_name + ": not parsed");
+}
 
 std::string_view kind_of(const toml::node& node) noexcept {
   switch (node.type()) {

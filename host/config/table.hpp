@@ -12,6 +12,9 @@
 
 namespace ipcs::config {
 
+// Parses a text. Throws Error kInvalidArgument: `file_name:line: what is wrong`.
+toml::table parse_toml(std::string_view text, const std::string& file_name);
+
 // What a node is, for people: "a string", "an integer", …
 std::string_view kind_of(const toml::node& node) noexcept;
 

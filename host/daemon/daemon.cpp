@@ -19,6 +19,7 @@
 #include "content/content.hpp"
 #include "content/recovery.hpp"
 #include "content/stores.hpp"
+#include "daemon/backend_config.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
 #include "ipcs/error.hpp"
@@ -59,7 +60,7 @@ void make_root(const std::string& root) {
 Store open_store(const std::string& name, bool read_only, const config::Config& config, const loader::Registry& registry,
                  metrics::Metrics& metrics, const log::Log& log) {
   const std::string json = config::plugin_json(config, name);
-  const loader::LoadedPlugin plugin = registry.load(name, json, loader::ProbeOptions());
+  const loader::LoadedPlugin plugin = load_plugin(config, registry, name);
   log.info(read_only ? "previous backend loaded" : "backend loaded",
            {{"backend", name}, {"version", plugin.table().version}, {"path", plugin.path()}});
   loader::OpenRequest request;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "config/command_line.hpp"
+#include "daemon/backend_config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/signals.hpp"
 #include "ipcs/error.hpp"
@@ -27,7 +28,10 @@ int main(int argc, char** argv) {
   try {
     const Options options = ipcs::config::parse_command_line(argc, argv, environment);
     if (options.action != Options::Action::kRun) {
-      std::fputs(ipcs::config::run_command(options, environment).c_str(), stdout);
+      const std::string text = ipcs::config::run_command(options, environment);
+      if (options.action == Options::Action::kCheck)
+        ipcs::daemon::check_plugins(ipcs::config::load(options, environment));
+      std::fputs(text.c_str(), stdout);
       return std::fflush(stdout) == 0 ? ipcs::daemon::kExitOk : ipcs::daemon::kExitFailure;
     }
     config = ipcs::config::load(options, environment);

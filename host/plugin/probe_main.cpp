@@ -1,48 +1,24 @@
 // The child's side of a probe: loads the plugin, checks it and its configuration, and says what it found.
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <charconv>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "ipcs/error.hpp"
 #include "plugin/loader.hpp"
 #include "plugin/probe.hpp"
+#include "plugin/trial_process.hpp"
 
 namespace ipcs::loader {
 namespace {
 
-using nlohmann::json;
-
-// Plain write(): a crash right after it must not take the line along.
-void say(int fd, const json& what) {
-  const std::string line = what.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  for (size_t done = 0; done < line.size();) {
-    const ssize_t n = ::write(fd, line.data() + done, line.size() - done);
-    if (n < 0 && errno != EINTR) return;  // nobody listens any more
-    if (n > 0) done += static_cast<size_t>(n);
-  }
-}
-
-// A crash must be seen as one: by its signal, without a core file and without anybody's handler.
-void prepare_to_crash() {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
-  for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
-}
-
 int refuse(int fd, Code code, const std::string& message) {
-  say(fd, {{"ok", false}, {"code", static_cast<int>(code)}, {"message", message}});
+  report_line(fd, {{"ok", false}, {"code", static_cast<int>(code)}, {"message", message}});
   return 1;
 }
 
@@ -55,11 +31,11 @@ std::string without_path(std::string message, const std::string& path) {
 int run(const std::string& path, int fd) {
   const std::string config{std::istreambuf_iterator<char>(std::cin), {}};
   try {
-    say(fd, {{"at", "it was loaded"}});
+    report_line(fd, {{"at", "it was loaded"}});
     const LoadedPlugin plugin = LoadedPlugin::load(path);
-    say(fd, {{"at", "its configuration was checked"}});
+    report_line(fd, {{"at", "its configuration was checked"}});
     plugin.validate(config, HostServices{});
-    say(fd, {{"ok", true}, {"name", plugin.name()}, {"version", plugin.table().version}});
+    report_line(fd, {{"ok", true}, {"name", plugin.name()}, {"version", plugin.table().version}});
     return 0;
   } catch (const Error& e) {
     return refuse(fd, e.code(), without_path(e.what(), path));
@@ -73,20 +49,14 @@ int run(const std::string& path, int fd) {
 }  // namespace
 
 int probe_main(int argc, char** argv) {
-  int fd = STDOUT_FILENO;
-  bool good = argc == 3 || argc == 4;
-  if (argc == 4) {
-    const char* end = argv[3] + std::strlen(argv[3]);
-    const auto [stop, error] = std::from_chars(argv[3], end, fd);
-    good = error == std::errc() && stop == end && fd >= 0;
-  }
-  if (!good) {
+  const std::optional<int> fd = argc == 4 ? to_number(argv[3]) : STDOUT_FILENO;
+  if (!fd || (argc != 3 && argc != 4)) {
     std::fprintf(stderr, "usage: %s plugin-probe FILE [FD] < CONFIG.json\n", argc > 0 ? argv[0] : "ipcsd");
     return 2;
   }
   prepare_to_crash();
   // Neither the plugin's destructors nor its atexit handlers have a say in the result.
-  ::_exit(run(argv[2], fd));
+  ::_exit(run(argv[2], *fd));
 }
 
 }  // namespace ipcs::loader

@@ -1,0 +1,20 @@
+// A plugin's configuration put before the plugin: what it does not accept is told with file and line.
+#pragma once
+
+#include <string>
+
+#include "config/config.hpp"
+#include "plugin/registry.hpp"
+
+namespace ipcs::daemon {
+
+// Probes and loads the plugin `name` with its configuration. Throws Error as Registry::load() does; kInvalidArgument
+// begins with `file:line: ` where the plugin's table is in the file.
+loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Registry& registry,
+                                 const std::string& name);
+
+// Has the plugins that the configuration selects check their tables, each in a process of its own. Opens and changes
+// nothing. Throws Error as load_plugin() does.
+void check_plugins(const config::Config& config);
+
+}  // namespace ipcs::daemon
