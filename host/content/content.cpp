@@ -37,6 +37,14 @@ Content::Options with_defaults(Content::Options options) {
                                            digest.to_string(), found, known));
 }
 
+// Takes a blob out of the cache at the end of a scope in which its bytes go: whoever has opened it by then, or is about
+// to, finds it gone afterwards.
+struct Forget {
+  BlobCache& cache;
+  const Digest& digest;
+  ~Forget() { cache.erase(digest); }
+};
+
 // A label with an empty value is none, as in containerd.
 Labels without_empty(Labels labels) {
   std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
@@ -154,17 +162,15 @@ bool Content::held_only_by(const Client& client, const Digest& digest) const noe
 }
 
 std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& digest) {
-  if (auto blob = open_blobs_.find(digest)) return blob;
-  // Under the digest's lock, so that a blob that is being removed can't come into the cache behind the removal.
-  const auto lock = digests_.lock(digest);
-  spare_descriptors(digest.to_string());
-  BlobReader reader = stores_.open(call, digest).reader;
-  const uint64_t size = reader.size();
-  const auto known = catalog_.find_any({}, digest);
-  if (known && known->size != size) throw_cut(digest, size, known->size);
-  auto blob = std::make_shared<const OpenBlob>(OpenBlob{digest, size, std::move(reader)});
-  open_blobs_.insert(blob);
-  return blob;
+  // Without the digest's lock: a backend may wait for a network here, and Info and Delete must not wait with it.
+  return open_blobs_.find_or_open(call, digest, [&] {
+    spare_descriptors(digest.to_string());
+    BlobReader reader = stores_.open(call, digest).reader;
+    const uint64_t size = reader.size();
+    const auto known = catalog_.find_any({}, digest);
+    if (known && known->size != size) throw_cut(digest, size, known->size);
+    return OpenBlob{digest, size, std::move(reader)};
+  });
 }
 
 bool Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
@@ -190,7 +196,7 @@ void Content::unpin(const Call& call, const Digest& digest) {
 
 void Content::quarantine(const Call& call, const Digest& digest, Stores::Place place) {
   const auto lock = digests_.lock(digest);
-  open_blobs_.erase(digest);
+  const Forget forget{open_blobs_, digest};
   stores_.quarantine(call, digest, place);
 }
 
@@ -209,15 +215,15 @@ bool Content::commit_copy(const Call& call, const Digest& digest, uint64_t size,
 
 void Content::now_in_current(const Call& call, const Digest& digest) noexcept {
   if (!stores_.lacks(digest)) return;
+  const Forget forget{open_blobs_, digest};  // the next read is not to go to the previous store
   stores_.no_longer_lacking(call, digest);
-  open_blobs_.erase(digest);  // the next read is not to go to the previous store
 }
 
 void Content::quarantine_if_cut(const Call& call, const Digest& digest, uint64_t size) {
   const auto stored = backend().stat_blob(call, digest.to_string());
   if (!stored || stored->size == size) return;
   log().warn("a damaged blob is replaced by the bytes that came in", {{"digest", digest.to_string()}});
-  open_blobs_.erase(digest);
+  const Forget forget{open_blobs_, digest};
   backend().quarantine_blob(call, digest.to_string());
 }
 
@@ -396,7 +402,7 @@ void Content::spare_descriptors(const std::string& what) {
 }
 
 void Content::remove_bytes(const Call& call, const Digest& digest) noexcept {
-  open_blobs_.erase(digest);
+  const Forget forget{open_blobs_, digest};
   try {
     stores_.remove(call, digest);
   } catch (const std::exception& e) {

@@ -235,8 +235,13 @@ class Store final : public plugin::ContentStore {
   }
   std::unique_ptr<plugin::Reader> open_blob(const plugin::Call& call, std::string_view digest) override {
     memory_->enter("open_blob", call);
-    const std::lock_guard lock(memory_->mutex);
-    return std::make_unique<Reader>(memory_, find(digest).bytes);
+    std::unique_ptr<Reader> reader;
+    {
+      const std::lock_guard lock(memory_->mutex);
+      reader = std::make_unique<Reader>(memory_, find(digest).bytes);
+    }
+    memory_->enter("open_blob: found", call);
+    return reader;
   }
   std::unique_ptr<plugin::Cursor> list_blobs(const plugin::Call&) override {
     const std::lock_guard lock(memory_->mutex);

@@ -103,21 +103,194 @@ TEST_CASE("a deletion while a blob is being opened does not leave it in the cach
   Gate opening;
   opening.close();
   w.memory->set_on_call([&](const char* function, const plugin::Call&) {
-    if (std::string_view(function) == "open_blob") opening.pass();
+    if (std::string_view(function) == "open_blob: found") opening.pass();
   });
-  std::thread reader([&] { w.content->open(w.call, digest); });
+  std::string read;
+  std::thread reader([&] {
+    Call call;
+    read = w.text_of(*w.content->open(call, digest));
+  });
   REQUIRE(opening.wait_for(1));
+  w.content->remove(w.call, w.a, digest);
+  opening.open();
+  reader.join();
+  CHECK(read == "bytes");  // it had found them
+  w.memory->set_on_call(nullptr);
+  CHECK_FALSE(w.memory->has(digest.to_string()));
+  CHECK(code_of([&] { w.content->open(w.call, digest); }) == Code::kNotFound);
+}
+
+namespace {
+
+// A read of one blob on a thread of its own, that may be cancelled.
+struct Reading {
+  Reading(World& w, const Digest& digest, Call::Clock::time_point deadline = Call::Clock::time_point::max()) {
+    if (deadline != Call::Clock::time_point::max()) call.set_deadline(deadline);
+    thread = std::thread([this, &w, digest] {
+      code = code_of([&] { text = w.text_of(*w.content->open(call, digest)); });
+    });
+  }
+  ~Reading() {
+    if (thread.joinable()) thread.join();
+  }
+  Code end() {
+    thread.join();
+    return code;
+  }
+  Call call;
+  Code code = Code::kUnknown;
+  std::string text;
+  std::thread thread;
+};
+
+// open_blob of a world waits here.
+struct HungOpen {
+  explicit HungOpen(World& world) : w(world) {
+    gate.close();
+    w.memory->set_on_call([this](const char* function, const plugin::Call& call) {
+      if (std::string_view(function) != "open_blob") return;
+      ++opens;
+      if (const auto code = fail.load(); code != Code::kOk) {
+        gate.pass();
+        throw Error(code, "open_blob: told to fail");
+      }
+      if (until_cancelled) {
+        while (!call.cancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        call.check();
+      }
+      gate.pass();
+    });
+  }
+  ~HungOpen() {
+    gate.open();
+    w.memory->set_on_call(nullptr);
+  }
+  World& w;
+  Gate gate;
+  std::atomic<int> opens{0};
+  std::atomic<Code> fail{Code::kOk};
+  std::atomic<bool> until_cancelled{false};
+};
+
+constexpr auto kMoment = std::chrono::milliseconds(50);
+
+}  // namespace
+
+TEST_CASE("an open that hangs holds up nothing but reads of its blob") {
+  World w;
+  const Digest digest = w.put(w.a, "bytes"), other = w.put(w.a, "other");
+  CHECK(w.read(other) == "other");
+  HungOpen hung(w);
+  Reading reading(w, digest);
+  REQUIRE(hung.gate.wait_for(1));
+  CHECK(w.info_code(w.a, digest) == Code::kOk);
+  CHECK(w.info_code(w.b, digest) == Code::kOk);  // makes a claim, under the digest's lock
+  CHECK(w.catalog->claimants(digest) == Names{"a", "b"});
+  CHECK(code_of([&] { w.put(w.b, "bytes"); }) == Code::kAlreadyExists);
+  w.content->pin(w.call, digest, "mine");
+  w.content->unpin(w.call, digest);
+  CHECK(w.read(other) == "other");  // out of the cache
+  w.content->remove(w.call, w.a, digest);
+  w.content->remove(w.call, w.b, digest);
+  CHECK(w.info_code(w.a, digest) == Code::kNotFound);
+  CHECK_FALSE(w.memory->has(digest.to_string()));
+  hung.gate.open();
+  CHECK(reading.end() == Code::kNotFound);
+}
+
+TEST_CASE("a blob that is opened while it is being removed is not kept") {
+  World w;
+  const Digest digest = w.put(w.a, "bytes");
+  Gate removal;
+  removal.close();
+  w.memory->set_on_call([&](const char* function, const plugin::Call&) {
+    if (std::string_view(function) == "remove_blob") removal.pass();
+  });
   std::thread remover([&] {
     Call call;
     w.content->remove(call, w.a, digest);
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the remover waits for the digest, or is through
-  opening.open();
-  reader.join();
+  REQUIRE(removal.wait_for(1));
+  CHECK(w.read(digest) == "bytes");
+  removal.open();
   remover.join();
   w.memory->set_on_call(nullptr);
-  CHECK_FALSE(w.memory->has(digest.to_string()));
   CHECK(code_of([&] { w.content->open(w.call, digest); }) == Code::kNotFound);
+}
+
+TEST_CASE("a blob is opened once for all who ask meanwhile") {
+  World w;
+  const Digest digest = w.put(w.a, "bytes");
+  HungOpen hung(w);
+  Reading first(w, digest);
+  REQUIRE(hung.gate.wait_for(1));
+  Reading second(w, digest), third(w, digest);
+  std::this_thread::sleep_for(kMoment);
+
+  SECTION("and all get it") {
+    hung.gate.open();
+    CHECK((first.end() == Code::kOk && second.end() == Code::kOk && third.end() == Code::kOk));
+    CHECK(second.text == "bytes");
+  }
+  SECTION("who is cancelled or late waits no longer") {
+    Reading late(w, digest, Call::Clock::now() + kMoment);
+    CHECK(late.end() == Code::kDeadlineExceeded);
+    second.call.cancel();
+    CHECK(second.end() == Code::kCancelled);
+    hung.gate.open();
+    CHECK((first.end() == Code::kOk && third.end() == Code::kOk));
+  }
+  CHECK(hung.opens == 1);
+}
+
+TEST_CASE("the failure of an open is that of all who wait for it") {
+  World w;
+  const Digest digest = w.put(w.a, "bytes");
+  HungOpen hung(w);
+  hung.fail = Code::kUnavailable;
+  Reading first(w, digest);
+  REQUIRE(hung.gate.wait_for(1));
+  Reading second(w, digest);
+  std::this_thread::sleep_for(kMoment);
+  hung.gate.open();
+  CHECK(first.end() == Code::kUnavailable);
+  CHECK(second.end() == Code::kUnavailable);
+  CHECK(hung.opens == 1);
+  hung.fail = Code::kOk;
+  CHECK(w.read(digest) == "bytes");
+}
+
+TEST_CASE("who waits goes on when the one who opens has gone") {
+  World w;
+  const Digest digest = w.put(w.a, "bytes");
+  HungOpen hung(w);
+  hung.until_cancelled = true;
+  hung.gate.open();
+  Reading first(w, digest);
+  while (hung.opens == 0) std::this_thread::yield();
+  Reading second(w, digest);
+  std::this_thread::sleep_for(kMoment);
+  hung.until_cancelled = false;
+  first.call.cancel();
+  CHECK(first.end() == Code::kCancelled);
+  CHECK(second.end() == Code::kOk);
+  CHECK(second.text == "bytes");
+  CHECK(hung.opens == 2);
+}
+
+TEST_CASE("a blob that is quarantined while it is being opened is not kept") {
+  World w;
+  const Digest digest = w.put(w.a, "bytes");
+  HungOpen hung(w);
+  Reading reading(w, digest);
+  REQUIRE(hung.gate.wait_for(1));
+  w.content->quarantine(w.call, digest);
+  w.put(w.b, "bytes");  // healed: this reading may find the new ones
+  hung.gate.open();
+  CHECK(reading.end() == Code::kOk);
+  const int before = hung.opens;
+  CHECK(w.read(digest) == "bytes");
+  CHECK(hung.opens == before + 1);  // what was being opened then is not what is read now
 }
 
 TEST_CASE("the cache keeps the most recently used blobs") {
