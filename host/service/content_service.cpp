@@ -104,7 +104,6 @@ struct Scope {
   content::Content& content;
   const content::Client& client;
   metrics::Metrics* metrics;  // null: nobody counts
-  bool local_reads;
 };
 
 // One more under a gauge as long as it lives, where somebody counts.
@@ -195,7 +194,8 @@ class Read final : public Exchange {
     cached_only_ = blob_ != nullptr;
     return cached_only_ ? Lane::kInline : waiting_lane();
   }
-  Lane waiting_lane() const noexcept override { return scope_.local_reads ? Lane::kLocal : Lane::kRemote; }
+  // Not with Info and COMMIT even where the disk is local: an ill one would take their threads.
+  Lane waiting_lane() const noexcept override { return Lane::kRemote; }
   Step on_request(const Call& call, grpc::ByteBuffer&) override {
     if (!blob_) blob_ = scope_.content.open(call, Digest::parse(request_.digest()));
     const Range range = to_range(request_, blob_->size);
@@ -296,15 +296,14 @@ template <class Handler>
 void ContentService::add(std::string_view name) {
   const std::string path = std::string(kService).append(name);
   methods_.push_back(
-      {path, [this] { return std::make_unique<Handler>(Scope{content_, client_, metrics_, local_reads_}); },
+      {path, [this] { return std::make_unique<Handler>(Scope{content_, client_, metrics_}); },
        metrics_ == nullptr ? nullptr : &metrics_->rpc(path)});
 }
 
 ContentService::ContentService(content::Content& content, content::Client client, metrics::Metrics* metrics)
     : content_(content),
       client_(std::move(client)),
-      metrics_(metrics),
-      local_reads_(content.stores().local(Call())) {
+      metrics_(metrics) {
   using google::protobuf::Empty;
   add<Unary<api::InfoRequest, api::InfoResponse, Lane::kLocal, info>>("Info");
   add<Unary<api::UpdateRequest, api::UpdateResponse, Lane::kLocal, update>>("Update");

@@ -26,7 +26,6 @@ class ContentService {
   content::Content& content_;
   const content::Client client_;
   metrics::Metrics* const metrics_;
-  const bool local_reads_;  // the backend's reads wait for a local disk at most
   std::vector<Method> methods_;
 };
 

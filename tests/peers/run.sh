@@ -17,6 +17,7 @@ case $suite in
   # faults and killed log times, counts and what ipcsd says.
   faults)
     export BAD_PLUGINS=${BAD_PLUGINS:-$(dirname "$ipcsd")/../tests/host/plugin/plugins}
+    export HANGING_PLUGINS=${HANGING_PLUGINS:-$out/plugins}
     verbose=(-v)
     own_mounts=(unshare --mount) # what it mounts goes with it, however it ends
     ;;

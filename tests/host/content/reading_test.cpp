@@ -284,7 +284,7 @@ TEST_CASE("a blob that is quarantined while it is being opened is not kept") {
   HungOpen hung(w);
   Reading reading(w, digest);
   REQUIRE(hung.gate.wait_for(1));
-  w.content->quarantine(w.call, digest);
+  w.content->quarantine(w.call, digest, content::Stores::Place::kCurrent);
   w.put(w.b, "bytes");  // healed: this reading may find the new ones
   hung.gate.open();
   CHECK(reading.end() == Code::kOk);

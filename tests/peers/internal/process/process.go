@@ -4,6 +4,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -100,9 +101,14 @@ func StartIn(t testing.TB, program, base string, arguments ...string) *Daemon {
 	t.Helper()
 	root := filepath.Join(base, "root")
 	socket := filepath.Join(base, "content.sock")
+	return StartWith(t, program, root, socket,
+		append([]string{"--root", root, "--address", socket, "--backend", "local"}, arguments...)...)
+}
 
+// StartWith runs the program with these arguments alone, which lead to that root and to that socket among others.
+func StartWith(t testing.TB, program, root, socket string, arguments ...string) *Daemon {
+	t.Helper()
 	d := &Daemon{t: t, Root: root, done: make(chan struct{}), output: &lockedBuffer{}}
-	arguments = append([]string{"--root", root, "--address", socket, "--backend", "local"}, arguments...)
 	d.command = exec.Command(program, arguments...)
 	d.command.Stdout = d.output
 	d.command.Stderr = d.output
@@ -167,8 +173,24 @@ func (d *Daemon) ControlSocket() string { return filepath.Join(d.Root, "control.
 // Control connects to an ipcsd's control socket.
 func (d *Daemon) Control() *grpc.ClientConn {
 	d.t.Helper()
-	d.await(d.ControlSocket())
-	return d.connect(d.ControlSocket())
+	return d.Connect(d.ControlSocket())
+}
+
+// Connect makes a new connection to one of the daemon's sockets.
+func (d *Daemon) Connect(socket string) *grpc.ClientConn {
+	d.t.Helper()
+	d.await(socket)
+	return d.connect(socket)
+}
+
+// Threads is how many the child has.
+func (d *Daemon) Threads() int {
+	d.t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", d.command.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return len(entries)
 }
 
 // Kill ends the child with SIGKILL. A Stop after it does nothing.
