@@ -396,5 +396,5 @@ TEST_CASE("a blob of the new store costs no look at the previous one") {
   w.content->info(w.call, w.a, fresh);
   w.read(fresh);
   CHECK(w.info_code(w.a, digest_of("unknown")) == Code::kNotFound);
-  CHECK(asked == Names{"new stat_blob", "new open_blob", "new stat_blob"});
+  CHECK(asked == Names{"new stat_blob", "new open_blob", "new open_blob: found", "new stat_blob"});
 }
