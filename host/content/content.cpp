@@ -64,7 +64,7 @@ catalog::LabelChange label_change(const Digest& digest, const Labels& labels, st
       change.labels[key] = given == labels.end() ? std::string() : given->second;
     } else {
       throw Error(Code::kInvalidArgument,
-                  fmt::format("cannot update \"{}\" field on content info \"{}\"", path, digest.to_string()));
+                  fmt::format("cannot update \"{}\" field on content info \"{}\"", printable(path), digest.to_string()));
     }
   }
   if (change.replace_all) change.labels = without_empty(labels);
@@ -73,16 +73,16 @@ catalog::LabelChange label_change(const Digest& digest, const Labels& labels, st
 
 }  // namespace
 
-std::string printable(const std::string& ref) {
+std::string printable(std::string_view foreign) {
   std::string text;
-  for (const char c : ref.substr(0, 120)) {
+  for (const char c : foreign.substr(0, 120)) {
     if (c >= ' ' && c < 127 && c != '"' && c != '\\') {
       text += c;
     } else {
       text += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
     }
   }
-  return ref.size() > 120 ? text + "…" : text;
+  return foreign.size() > 120 ? text + "…" : text;
 }
 
 Content::Content(Stores& stores, catalog::Catalog& catalog, Options options)

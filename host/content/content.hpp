@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -72,8 +73,8 @@ class Listing {
   bool over_ = false;         // the catalog has no more
 };
 
-// A ref for a message: its start, with bytes that are not printable ASCII escaped.
-std::string printable(const std::string& ref);
+// A ref or another text of a client's for a message: its start, with bytes that are not printable ASCII escaped.
+std::string printable(std::string_view foreign);
 
 // A backend and its catalog, served to many clients. All functions are [thread-safe], throw Error, and answer from
 // local state. Locks are held per digest and per ref only, and never over a callback.

@@ -5,6 +5,7 @@
 
 #include <exception>
 
+#include "content/content.hpp"
 #include "service/happens_before.hpp"
 #include "service/rpc.hpp"
 
@@ -38,7 +39,7 @@ void ActiveCall::on_accepted(bool ok) {
   if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);
   const auto found = context_.methods.find(server_context_.method());
   if (found == context_.methods.end()) {
-    finish({grpc::StatusCode::UNIMPLEMENTED, fmt::format("unknown method {}", server_context_.method())});
+    finish({grpc::StatusCode::UNIMPLEMENTED, fmt::format("unknown method {}", content::printable(server_context_.method()))});
     return;
   }
   method_ = found->second;
@@ -127,11 +128,16 @@ void ActiveCall::finish(const grpc::Status& status) {
 }
 
 void ActiveCall::fail(Code code, const char* message) {
-  const std::string_view path = method_ == nullptr ? "unknown" : std::string_view(method_->path);
-  finish(failure_status(code, message, path.substr(path.rfind('/') + 1), trace_, context_.log));
+  finish(failure_status(code, message, name(), trace_, context_.log));
 }
 
-void ActiveCall::count(Code code) const noexcept {
+std::string_view ActiveCall::name() const noexcept {
+  const std::string_view path = method_ == nullptr ? "unknown" : std::string_view(method_->path);
+  return path.substr(path.rfind('/') + 1);
+}
+
+void ActiveCall::count(Code code) const {
+  if (code == Code::kOk) log_success(name(), begun_, trace_, context_.log);
   if (method_ != nullptr && method_->metrics != nullptr) method_->metrics->done(code, Call::Clock::now() - begun_);
 }
 

@@ -63,7 +63,9 @@ class ActiveCall {
   void apply(Step step);
   void finish(const grpc::Status& status);
   void fail(Code code, const char* message);
-  void count(Code code) const noexcept;
+  void count(Code code) const;
+  // The method's name without package and service.
+  std::string_view name() const noexcept;
   // One of the two events after which nothing more comes has been handled.
   void release();
 

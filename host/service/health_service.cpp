@@ -4,6 +4,7 @@
 
 #include <grpc/health/v1/health.pb.h>
 
+#include "content/content.hpp"
 #include "ipcs/error.hpp"
 #include "service/messages.hpp"
 
@@ -30,7 +31,7 @@ class Check final : public Exchange {
   Step on_request(const Call&, grpc::ByteBuffer& message) override {
     HealthCheckRequest request;
     parse(message, &request);
-    if (!health_.known(request.service())) throw Error(Code::kNotFound, "unknown service " + request.service());
+    if (!health_.known(request.service())) throw Error(Code::kNotFound, "unknown service " + content::printable(request.service()));
     return {answer(status_of(health_)), Next::kFinish};
   }
 

@@ -44,6 +44,19 @@ grpc::Status failure_status(Code code, const char* message, std::string_view met
   return grpc::Status(static_cast<grpc::StatusCode>(code), message);
 }
 
+void log_success(std::string_view method, Call::Clock::time_point begun, const std::optional<TraceContext>& trace,
+                 const log::Log& log) {
+  if (!log.enabled(log::Level::kDebug)) return;
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Call::Clock::now() - begun);
+  const std::string rpc(method), microseconds = std::to_string(took.count());
+  if (trace) {
+    log.debug("answered", {{"rpc", rpc}, {"code", code_name(Code::kOk)}, {"us", microseconds},
+                           {"trace_id", trace->trace_hex()}, {"span_id", trace->span_hex()}});
+  } else {
+    log.debug("answered", {{"rpc", rpc}, {"code", code_name(Code::kOk)}, {"us", microseconds}});
+  }
+}
+
 Rpc::Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log)
     : method_(method), log_(log), trace_(trace_of(context)), call_(deadline_of(context)) {
   if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);

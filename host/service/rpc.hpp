@@ -26,6 +26,10 @@ std::optional<TraceContext> trace_of(const grpc::ServerContext& context);
 grpc::Status failure_status(Code code, const char* message, std::string_view method,
                             const std::optional<TraceContext>& trace, const log::Log& log);
 
+// At level debug, and at no cost otherwise: one line for an RPC that succeeded, so that a trace can be followed.
+void log_success(std::string_view method, Call::Clock::time_point begun, const std::optional<TraceContext>& trace,
+                 const log::Log& log);
+
 // The circumstances of one RPC on gRPC's own threads: its deadline and its trace. Lives as long as the handler.
 class Rpc {
  public:
@@ -40,6 +44,7 @@ class Rpc {
   grpc::Status run(Body&& body) const {
     try {
       body();
+      log_success(method_, begun_, trace_, log_);
       return grpc::Status::OK;
     } catch (const Error& e) {
       return failure_status(e.code(), e.what(), method_, trace_, log_);
@@ -49,6 +54,7 @@ class Rpc {
   }
 
  private:
+  const Call::Clock::time_point begun_ = Call::Clock::now();
   const std::string_view method_;
   const log::Log& log_;
   std::optional<TraceContext> trace_;

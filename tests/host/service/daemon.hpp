@@ -11,10 +11,10 @@
 namespace ipcs::test {
 
 struct Daemon {
-  explicit Daemon(const std::string& client = "a")
+  explicit Daemon(const std::string& client = "a", const log::Log& log = log::Log::none())
       : service(*world.content, client == content::kOperator ? world.op : content::Client{client}),
         socket(world.dir / "run/ipcs.sock"),
-        server(service::Server::start({socket, {}, {}, 0660}, {service.methods(), {}}, lanes, log::Log::none())),
+        server(service::Server::start({socket, {}, {}, 0660}, {service.methods(), {}}, lanes, log)),
         channel(grpc::CreateChannel("unix:" + socket, grpc::InsecureChannelCredentials())),
         stub(containerd::services::content::v1::Content::NewStub(channel)) {}
 
