@@ -20,6 +20,7 @@
 #include "content/recovery.hpp"
 #include "content/stores.hpp"
 #include "daemon/backend_config.hpp"
+#include "daemon/memory.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
 #include "ipcs/error.hpp"
@@ -39,6 +40,7 @@ using namespace std::chrono_literals;
 constexpr auto kOpenLimit = 60s;  // for the backend's open()
 constexpr auto kStopLimit = 5s;   // for requests that run when the daemon ends
 constexpr auto kHangLimit = 5s;   // for the backend to notice that they were cancelled
+constexpr auto kMemoryInterval = 10s;  // between looks at memory that was freed
 
 // Every open blob, ingest and connection is a descriptor; the usual soft limit of 1,024 is soon reached.
 void raise_descriptor_limit(const log::Log& log) {
@@ -172,26 +174,36 @@ std::vector<metrics::Sample> samples(content::Content& content) {
 // acknowledged is safe from a kill, so nothing is lost.
 class StopWatch {
  public:
-  StopWatch(std::chrono::system_clock::time_point deadline, log::Log log)
-      : thread_([this, deadline, log = std::move(log)] {
+  using Clock = std::chrono::steady_clock;
+
+  // Its thread is made before it is needed: the system may have none to give then.
+  explicit StopWatch(log::Log log)
+      : thread_([this, log = std::move(log)] {
           std::unique_lock lock(mutex_);
-          if (done_.wait_until(lock, deadline, [this] { return stopped_; })) return;
+          changed_.wait(lock, [this] { return over_ || deadline_ != Clock::time_point::max(); });
+          if (changed_.wait_until(lock, deadline_, [this] { return over_; })) return;
           log.error("a request hangs in the backend; ending without it");
           ::_exit(kExitFailure);
         }) {}
-  ~StopWatch() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    done_.notify_one();
-    thread_.join();
+  ~StopWatch() { disarm(); thread_.join(); }
+
+  // The process ends at `deadline` unless disarm() is called before.
+  void arm(Clock::time_point deadline) {
+    const std::lock_guard lock(mutex_);
+    deadline_ = deadline;
+    changed_.notify_one();
+  }
+  void disarm() {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    changed_.notify_one();
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable done_;
-  bool stopped_ = false;
+  std::condition_variable changed_;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  bool over_ = false;
   std::thread thread_;
 };
 
@@ -214,6 +226,7 @@ struct Listeners {
 };
 
 void serve(const config::Config& config, const RunOptions& options, const log::Log& log) {
+  Signals signals;
   make_root(config.root);
   const auto catalog = catalog::Catalog::open(config.root + "/catalog.db");
   metrics::Metrics metrics;
@@ -229,6 +242,8 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
     endpoint = std::make_unique<metrics::Endpoint>(config.metrics_address, metrics,
                                                    [&ready] { return ready ? "" : "starting or stopping"; });
   }
+  StopWatch watch(log);
+  signals.hold();  // as soon as somebody can connect, the end is an orderly one
   Listeners listeners;
   listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery), log);
   for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, log);
@@ -237,13 +252,14 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   ready = true;
   notify("READY=1");
   log.info("ready", {{"version", IPCS_VERSION}, {"pid", std::to_string(::getpid())}});
-  const int signal = wait_for_end();
+  const int signal = signals.wait_for_end(kMemoryInterval, release_free_memory);
   log.info("stopping", {{"signal", std::to_string(signal)}});
   ready = false;
   notify("STOPPING=1");
-  const auto deadline = std::chrono::system_clock::now() + kStopLimit;
-  const StopWatch watch(deadline + kHangLimit, log);
+  const auto deadline = StopWatch::Clock::now() + kStopLimit;
+  watch.arm(deadline + kHangLimit);
   for (const auto& server : listeners.servers) server->stop(deadline);
+  watch.disarm();
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ using content::Labels;
 
 constexpr std::string_view kService = "/containerd.services.content.v1.Content/";
 constexpr uint64_t kReadMessage = 1 << 20;  // bytes of data in one answer to Read
+constexpr size_t kKeptMessage = 1 << 20;    // bytes of a WRITE whose memory is kept for the next
 
 void set_time(int64_t ns, google::protobuf::Timestamp* out) {
   constexpr int64_t kSecond = 1'000'000'000;
@@ -268,6 +269,7 @@ class Write final : public Exchange {
          .data = std::span(reinterpret_cast<const uint8_t*>(request_.data().data()), request_.data().size()),
          .labels = labels.empty() ? nullptr : &labels});
     if (metrics_ != nullptr) metrics_->bytes_written().add(static_cast<double>(request_.data().size()));
+    if (request_.data().size() > kKeptMessage) request_ = api::WriteContentRequest();
     api::WriteContentResponse response;
     set_reply(reply, &response);
     return {serialize(response), reply.done ? Next::kFinish : Next::kReadRequest};

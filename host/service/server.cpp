@@ -6,6 +6,7 @@
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 
@@ -83,11 +84,14 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   return server;
 }
 
-void Server::stop(std::chrono::system_clock::time_point deadline) {
+void Server::stop(std::chrono::steady_clock::time_point deadline) {
   if (!state_) return;
   listener_.stop();
   state_->health->stop();
-  state_->server->Shutdown(deadline);
+  // By the clock that nobody sets: one that jumped would cut off requests, or wait for them for hours.
+  const auto rest = std::chrono::duration_cast<std::chrono::microseconds>(deadline - std::chrono::steady_clock::now());
+  state_->server->Shutdown(
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(std::max<int64_t>(rest.count(), 0), GPR_TIMESPAN)));
   // gRPC has cancelled what was left; its last events may still be on their way through a lane.
   while (state_->calls.active > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   state_->queue->Shutdown();
@@ -95,6 +99,6 @@ void Server::stop(std::chrono::system_clock::time_point deadline) {
   state_.reset();
 }
 
-Server::~Server() { stop(std::chrono::system_clock::now()); }
+Server::~Server() { stop(std::chrono::steady_clock::now()); }
 
 }  // namespace ipcs::service

@@ -46,7 +46,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Ends: no new requests; those that run have until `deadline`, then they are cancelled. Waits for all of them.
-  void stop(std::chrono::system_clock::time_point deadline);
+  void stop(std::chrono::steady_clock::time_point deadline);
 
  private:
   struct State;

@@ -115,7 +115,7 @@ TEST_CASE("health of one service, of an unknown one, and its end for a watcher")
   REQUIRE(watch->Read(&response));
   CHECK(response.status() == HealthCheckResponse::SERVING);
   const auto begin = std::chrono::steady_clock::now();
-  daemon.server->stop(std::chrono::system_clock::now() + 20s);
+  daemon.server->stop(std::chrono::steady_clock::now() + 20s);
   CHECK(std::chrono::steady_clock::now() - begin < 10s);  // the watcher does not keep the server
   if (watch->Read(&response)) CHECK(response.status() == HealthCheckResponse::NOT_SERVING);
 }
@@ -157,7 +157,7 @@ TEST_CASE("watchers of health take no thread, and one connection not all of them
     context.set_deadline(std::chrono::system_clock::now() + 10s);
     CHECK(stub->Check(&context, {}, &response).ok());
   }
-  daemon.server->stop(std::chrono::system_clock::now() + 20s);
+  daemon.server->stop(std::chrono::steady_clock::now() + 20s);
   REQUIRE(watchers.back()->stream->Read(&response));
   CHECK(response.status() == HealthCheckResponse::NOT_SERVING);
 }
@@ -256,7 +256,7 @@ TEST_CASE("stop ends an idle write stream within its deadline, and the ingest ca
   REQUIRE(stream->Read(&response));
   REQUIRE(response.offset() == 3);
   const auto begin = std::chrono::steady_clock::now();
-  daemon.server->stop(std::chrono::system_clock::now() + 300ms);
+  daemon.server->stop(std::chrono::steady_clock::now() + 300ms);
   const auto took = std::chrono::steady_clock::now() - begin;
   CHECK(took >= 250ms);  // it was given its time
   CHECK(took < 10s);
@@ -285,7 +285,7 @@ TEST_CASE("stop lets a commit that is under way finish") {
     return std::pair(stream->Finish().error_code(), response.digest());
   });
   REQUIRE(disk.wait_for(1));
-  std::thread stopper([&] { daemon.server->stop(std::chrono::system_clock::now() + 20s); });
+  std::thread stopper([&] { daemon.server->stop(std::chrono::steady_clock::now() + 20s); });
   std::this_thread::sleep_for(100ms);
   disk.open();
   stopper.join();

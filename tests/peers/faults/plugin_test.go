@@ -1,11 +1,15 @@
 package faults
 
 import (
+	"bufio"
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -157,6 +161,35 @@ func TestOpenHangs(t *testing.T) {
 	directory := process.Directory(t)
 	copyFile(t, filepath.Join(badPlugins(t), hangsInOpen+".so"), filepath.Join(directory, hangsInOpen+".so"))
 	selected(t, directory, hangsInOpen)
+}
+
+// TestEndWhileStarting has SIGTERM and Ctrl-C end an ipcsd that is still starting, which may take for ever.
+func TestEndWhileStarting(t *testing.T) {
+	t.Parallel()
+	directory := process.Directory(t)
+	copyFile(t, filepath.Join(badPlugins(t), hangsInOpen+".so"), filepath.Join(directory, hangsInOpen+".so"))
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		base := process.Directory(t)
+		command := exec.Command(process.Ipcsd(t), at(base, "--plugin-dir", directory, "--backend", hangsInOpen)...)
+		output, err := command.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(30*time.Second, func() { command.Process.Kill() })
+		line, err := bufio.NewReader(output).ReadString('\n') // the plugin is loaded, and about to be opened
+		if err != nil || !strings.Contains(line, "backend loaded") {
+			t.Errorf("at its start it said %q, %v", line, err)
+		}
+		command.Process.Signal(signal)
+		command.Wait()
+		kill.Stop()
+		if status := command.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != signal {
+			t.Errorf("after %v it ended as %v", signal, command.ProcessState)
+		}
+	}
 }
 
 func selected(t *testing.T, directory, name string) {

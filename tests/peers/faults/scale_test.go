@@ -23,11 +23,14 @@ import (
 )
 
 const (
-	manyRefs   = 1000
-	manyBlobs  = 100_000
-	listLimit  = 20 * time.Second // all of manyBlobs; an idle machine needs a tenth
-	firstLimit = time.Second      // until the first of them
-	infoLimit  = 2 * time.Second  // an Info while manyRefs are open
+	manyRefs    = 1000
+	idleWriters = 40
+	slowReaders = 400
+	keptMemory  = 120 * mib // more than an ipcsd at rest holds on to
+	manyBlobs   = 100_000
+	listLimit   = 20 * time.Second // all of manyBlobs; an idle machine needs a tenth
+	firstLimit  = time.Second      // until the first of them
+	infoLimit   = 2 * time.Second  // an Info while manyRefs are open
 )
 
 // TestManyRefs has 1,000 refs open at once, and commits all of them.
@@ -92,6 +95,45 @@ func TestManyRefs(t *testing.T) {
 	})
 	holds(t, ctx, client, blobs)
 	daemon.Stop()
+}
+
+// TestMemory has writers that pause after a large message and readers that do not read: neither keeps what it needed.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	daemon := process.StartIn(t, process.Ipcsd(t), process.Directory(t))
+	ctx, client := process.Context(t), daemon.Client()
+	large := blob.New(1, 8*mib)
+	before := daemon.Resident()
+	falls := func(what string, limit int64) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); daemon.Resident()-before > limit; time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Errorf("%s: %d MiB more than before", what, (daemon.Resident()-before)/mib)
+				return
+			}
+		}
+	}
+	for i := range idleWriters {
+		upload, err := blob.Open(ctx, client, fmt.Sprint("idle-", i), 0)
+		wants(t, err, codes.OK)
+		wants(t, upload.Write(large.Bytes()), codes.OK)
+		defer upload.Close()
+	}
+	falls("idle writers", keptMemory)
+	wants(t, blob.Put(ctx, client, "large", large.Bytes()), codes.OK)
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for range slowReaders {
+		_, err := client.Read(reading, &api.ReadContentRequest{Digest: large.Digest})
+		wants(t, err, codes.OK)
+	}
+	for end := time.Now().Add(30 * time.Second); daemon.Resident()-before < 2*keptMemory; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d readers took %d MiB only: this test measures nothing", slowReaders, (daemon.Resident()-before)/mib)
+		}
+	}
+	cancel()
+	falls("readers that have gone", keptMemory)
 }
 
 // TestManyBlobs points new catalogs at a directory of 100,000 blobs: as the operator's, and as containerd's.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -212,6 +213,23 @@ func (d *Daemon) Alive() bool {
 	case <-time.After(200 * time.Millisecond):
 		return true
 	}
+}
+
+// Resident is the child's memory, in bytes.
+func (d *Daemon) Resident() int64 {
+	d.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	d.t.Fatalf("no VmRSS in %s", status)
+	return 0
 }
 
 // Output is what the child has printed so far.
