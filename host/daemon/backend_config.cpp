@@ -26,9 +26,8 @@ auto with_line(const config::Config& config, const loader::PluginFile& plugin, B
 
 loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Registry& registry,
                                  const std::string& name) {
-  return with_line(config, registry.select(name), [&] {
-    return registry.load(name, config::plugin_json(config, name), loader::ProbeOptions());
-  });
+  return with_line(config, registry.select(name),
+                   [&] { return registry.load(name, config::plugin_json(config, name), loader::ProbeOptions()); });
 }
 
 void check_plugins(const config::Config& config) {
