@@ -1,0 +1,155 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	api "github.com/containerd/containerd/api/services/content/v1"
+	"google.golang.org/grpc/codes"
+
+	"ipcs/tests/peers/internal/blob"
+	"ipcs/tests/peers/internal/process"
+)
+
+// configCheck runs `ipcsd config check`.
+func configCheck(t *testing.T, file string, arguments ...string) (code int, text string) {
+	t.Helper()
+	command := exec.Command(process.Ipcsd(t), append([]string{"config", "check", file}, arguments...)...)
+	output, err := command.CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), string(output)
+}
+
+// TestPluginTable has keys and values in a plugin's table that only the plugin knows to be wrong: `config check` and a
+// start tell file, line and key, with status 2, and leave nothing behind.
+func TestPluginTable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, table string
+		line        int // of the file, whose first is the version
+		words       []string
+	}{
+		{"unknown key", "path = %q\nfsnc = false", 7, []string{"unknown key", "fsnc", "did you mean", "fsync"}},
+		{"wrong value", "full_at = 7.5\npath = %q", 6, []string{"full_at", "7.5"}},
+		{"wrong type", "path = %q\nquota = [1]", 7, []string{"quota"}},
+		{"fits", "path = %q\nquota = \"1GiB\"", 0, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			base := process.Directory(t)
+			root, store := filepath.Join(base, "root"), filepath.Join(base, "store")
+			arguments := config(t, base, fmt.Sprintf("root = %q\nbackend = \"local\"\n\n[plugins.local]\n"+c.table+"\n", root, store))
+			file := arguments[1]
+			code, text := configCheck(t, file)
+			if c.line == 0 {
+				if code != 0 || text != file+": ok\n" {
+					t.Errorf("config check: %d, %s", code, text)
+				}
+			} else {
+				words := append([]string{fmt.Sprintf("%s:%d: plugin local: ", file, c.line)}, c.words...)
+				refusal{code, text}.says(t, 2, words...)
+				refused(t, process.Ipcsd(t), nil, append(arguments, "--address", filepath.Join(base, "s.sock"))...).
+					says(t, 2, words...)
+			}
+			if _, err := os.Stat(store); err == nil {
+				t.Errorf("%s was made", store)
+			}
+		})
+	}
+	t.Run("no such backend", func(t *testing.T) {
+		arguments := config(t, process.Directory(t), "")
+		code, text := configCheck(t, arguments[1], "--backend", "lokal")
+		refusal{code, text}.says(t, 2, "lokal", "did you mean")
+	})
+	t.Run("bad plugin", func(t *testing.T) {
+		arguments := config(t, process.Directory(t), "")
+		code, text := configCheck(t, arguments[1], "--plugin-dir", badPlugins(t), "--backend", "validate-abort")
+		refusal{code, text}.says(t, 2, "validate-abort.so", "SIGABRT")
+	})
+}
+
+const nobody = 65534
+
+// TestSockets has two clients with sockets of different owners and modes: who may not connect is refused by the kernel, and
+// each sees its own blobs.
+func TestSockets(t *testing.T) {
+	t.Parallel()
+	base := process.Directory(t)
+	if err := os.Chmod(base, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// A copy that any user can run, wherever the build lies.
+	tool := filepath.Join(base, "ipcsctl")
+	copyFile(t, process.Ipcsctl(t), tool)
+	if err := os.Chmod(tool, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	root, ours, theirs := filepath.Join(base, "root"), filepath.Join(base, "ours.sock"), filepath.Join(base, "theirs.sock")
+	shared, operators := filepath.Join(base, "shared.sock"), filepath.Join(base, "control.sock")
+	daemon := process.StartWith(t, process.Ipcsd(t), root, ours, config(t, base, fmt.Sprintf(`root = %q
+[[grpc]]
+name = "ours"
+address = %q
+[[grpc]]
+name = "theirs"
+address = %q
+uid = %d
+gid = %d
+mode = "0600"
+[[grpc]]
+name = "shared"
+address = %q
+mode = 0o666
+[control]
+address = %q
+gid = %d
+mode = "0660"
+`, root, ours, theirs, nobody, nobody, shared, operators, nobody))...)
+	clients := make(map[string]api.ContentClient)
+	for _, c := range []struct {
+		socket   string
+		mode     os.FileMode
+		uid, gid uint32
+		nobody   bool // may connect
+	}{
+		{ours, 0o600, 0, 0, false}, {theirs, 0o600, nobody, nobody, true}, {shared, 0o666, 0, 0, true},
+		{operators, 0o660, 0, nobody, true},
+	} {
+		info, err := os.Stat(c.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owner := info.Sys().(*syscall.Stat_t)
+		if info.Mode().Perm() != c.mode || owner.Uid != c.uid || owner.Gid != c.gid {
+			t.Errorf("%s: mode %o, owner %d:%d", c.socket, info.Mode().Perm(), owner.Uid, owner.Gid)
+		}
+		command := exec.Command(tool, "-a", c.socket, "content", "ls", "-q")
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		output, err := command.CombinedOutput()
+		if (err == nil) != c.nobody || (err != nil && !strings.Contains(string(output), c.socket)) {
+			t.Errorf("%s as nobody: %v\n%s", c.socket, err, output)
+		}
+		clients[c.socket] = api.NewContentClient(daemon.Connect(c.socket))
+	}
+	ctx := process.Context(t)
+	b := blob.New(1, 1000)
+	wants(t, blob.Put(ctx, clients[theirs], "a", b.Bytes()), codes.OK)
+	for socket, count := range map[string]int{ours: 0, theirs: 1, shared: 0, operators: 1} {
+		if listed, err := blob.List(ctx, clients[socket]); err != nil || len(listed) != count {
+			t.Errorf("%s: %d blobs, %d are due: %v", socket, len(listed), count, err)
+		}
+	}
+	// Its deletion by one who has no claim leaves it to the one who has.
+	_, err := clients[ours].Delete(ctx, &api.DeleteContentRequest{Digest: b.Digest})
+	wants(t, err, codes.OK)
+	holds(t, ctx, clients[theirs], []blob.Blob{b})
+	daemon.Stop()
+}
