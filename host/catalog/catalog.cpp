@@ -131,22 +131,48 @@ void Catalog::claim(const std::string& client, const Digest& digest, uint64_t si
   });
   if (unchanged) return;
   const std::string encoded = labels == nullptr ? std::string() : encode_labels(*labels);
-  state_->write(Durable::kNo, [&](Connection& db) {
-    put_blob(db, key, column, now_ns);
+  bool added = true;
+  const auto put_claim = [&](Connection& db) {
+    // A lost claim is made anew at the next start, unless that finds another's row of the blob.
+    bool could_be_lost = false;
+    if (insert_blob(db, key, column, now_ns)) {
+      could_be_lost = state_->row_may_return(key);
+    } else {
+      const bool resized = resize_blob(db, key, column);
+      Statement claimed(db, "SELECT 1 FROM claims WHERE client = ? AND digest = ?");
+      added = !claimed.text(client).blob(key).step();
+      could_be_lost = added || resized;
+    }
+    if (could_be_lost) state_->want_durable();
     Statement row(db,
                   "INSERT INTO claims(client, digest, created_ns, updated_ns, labels) VALUES(?1, ?2, ?3, ?3, ?4)"
                   " ON CONFLICT(client, digest) DO UPDATE SET labels = excluded.labels WHERE ?5");
     row.text(client).blob(key).bind(now_ns);
     encoded.empty() ? row.null() : row.blob(encoded);
     row.bind(labels != nullptr).run();
-  });
+  };
+  try {
+    state_->write(Durable::kNo, put_claim);
+  } catch (const Error&) {
+    // A claim whose fsync failed must not be seen by whoever asks again.
+    if (added && !state_->sync_works()) take_back(client, digest);
+    throw;
+  }
+}
+
+void Catalog::take_back(const std::string& client, const Digest& digest) noexcept {
+  try {
+    unclaim(client, digest);
+  } catch (const std::exception&) {
+    // The disk is broken. What is seen now is what the next start sees, if anything.
+  }
 }
 
 bool Catalog::unclaim(const std::string& client, const Digest& digest) {
   const std::string key = digest_key(digest);
   return state_->write(Durable::kNo, [&](Connection& db) {
     Statement row(db, "DELETE FROM claims WHERE client = ? AND digest = ?");
-    return row.text(client).blob(key).run() > 0 && drop_unheld(db, key);
+    return row.text(client).blob(key).run() > 0 && state_->drop_unheld(key);
   });
 }
 
@@ -204,7 +230,7 @@ void Catalog::forget(const Digest& digest) {
   state_->write(Durable::kNo, [&](Connection& db) {
     Statement(db, "DELETE FROM claims WHERE client IN (SELECT name FROM clients) AND digest = ?").blob(key).run();
     Statement(db, "DELETE FROM pins WHERE digest = ?").blob(key).run();
-    Statement(db, "DELETE FROM blobs WHERE digest = ?").blob(key).run();
+    if (Statement(db, "DELETE FROM blobs WHERE digest = ?").blob(key).run() > 0) state_->note_dropped_row(key);
   });
 }
 

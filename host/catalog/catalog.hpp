@@ -59,13 +59,13 @@ struct LabelChange {
 };
 
 // One open catalog file. All functions are [thread-safe] and short. What is written is safe from a kill at once; only
-// pins are safe from a power loss at once (see README.md for why that is enough). Reads never wait for an fsync or for
-// a transaction under way, and those of one row not for a listing.
+// pins, and claims that could not be made anew, are safe from a power loss at once (README.md tells why that is
+// enough). Reads never wait for an fsync or for a transaction under way, and those of one row not for a listing.
 //
 // Any function throws Error, naming the file where it is to blame: kResourceExhausted on a full disk, kUnavailable when
 // another program has locked the file, kDataLoss when it is damaged, kPermissionDenied, kInvalidArgument for a size
-// above 2^63 - 1, else kInternal. After an error nothing of the call is in effect, except that a pin or unpin whose
-// fsync failed may be.
+// above 2^63 - 1, else kInternal. After an error nothing of the call is in effect, except that a pin, an
+// unpin or a changed size whose fsync failed may be.
 //
 // A blob row exists as long as a claim or a pin holds it. Names of clients are those of the listening sockets;
 // kOperator and the empty name mean the operator, who holds blobs by pins and sees every held blob. The operator's
@@ -113,6 +113,10 @@ class Catalog {
   std::optional<Blob> find_any(const std::string& client, const Digest& digest) const;
   // Gives `client` a claim on the blob; keeps the claim's times and labels where there is one already. `labels`, when
   // given, become the claim's labels. `now_ns` is the claim's creation time. `size` becomes the size of the blob.
+  // A new claim on a blob that others hold, or that lost its row just now, survives a power loss on return; so does a
+  // changed size. Other claims may be lost as long as the blob's row is lost with them: a blob without a row is to be
+  // given to all clients at the next start. Two calls for the same blob at once: the caller must not let one answer
+  // before the other has returned.
   // Throws Error kInvalidArgument for the operator.
   void claim(const std::string& client, const Digest& digest, uint64_t size, int64_t now_ns, const Labels* labels);
   // Drops the claim and its labels. Returns true when nothing holds the blob any more: the caller removes the bytes.
@@ -166,6 +170,7 @@ class Catalog {
  private:
   class State;
   explicit Catalog(std::unique_ptr<State> state);
+  void take_back(const std::string& client, const Digest& digest) noexcept;
 
   std::unique_ptr<State> state_;
 };

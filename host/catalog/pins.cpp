@@ -9,7 +9,7 @@ void Catalog::pin(const Digest& digest, uint64_t size, int64_t now_ns, const std
   const std::string key = digest_key(digest);
   const int64_t column = size_column(size);
   state_->write(Durable::kYes, [&](Connection& db) {
-    put_blob(db, key, column, now_ns);
+    if (!insert_blob(db, key, column, now_ns)) resize_blob(db, key, column);
     Statement(db,
               "INSERT INTO pins(digest, created_ns, pending, note) VALUES(?, ?, 0, ?)"
               " ON CONFLICT(digest) DO UPDATE SET pending = 0, note = excluded.note")
@@ -25,13 +25,7 @@ void Catalog::begin_pin(const Digest& digest, uint64_t size, int64_t now_ns, con
   const int64_t column = size_column(size);
   // Durable also where a finished pin is: its own fsync may still be under way.
   state_->write(Durable::kYes, [&](Connection& db) {
-    Statement(db,
-              "INSERT INTO blobs(digest, size, created_ns, updated_ns) VALUES(?1, ?2, ?3, ?3)"
-              " ON CONFLICT(digest) DO NOTHING")
-        .blob(key)
-        .bind(column)
-        .bind(now_ns)
-        .run();
+    insert_blob(db, key, column, now_ns);
     Statement(db,
               "INSERT INTO pins(digest, created_ns, pending, note) VALUES(?, ?, 1, ?)"
               " ON CONFLICT(digest) DO UPDATE SET note = excluded.note WHERE pending")
@@ -53,7 +47,8 @@ void Catalog::finish_pin(const Digest& digest) {
 bool Catalog::cancel_pin(const Digest& digest) {
   const std::string key = digest_key(digest);
   return state_->write(Durable::kNo, [&](Connection& db) {
-    return Statement(db, "DELETE FROM pins WHERE digest = ? AND pending").blob(key).run() > 0 && drop_unheld(db, key);
+    return Statement(db, "DELETE FROM pins WHERE digest = ? AND pending").blob(key).run() > 0 &&
+           state_->drop_unheld(key);
   });
 }
 
@@ -69,7 +64,7 @@ std::vector<Digest> Catalog::pending_pins() const {
 bool Catalog::unpin(const Digest& digest) {
   const std::string key = digest_key(digest);
   return state_->write(Durable::kYes, [&](Connection& db) {
-    return Statement(db, "DELETE FROM pins WHERE digest = ?").blob(key).run() > 0 && drop_unheld(db, key);
+    return Statement(db, "DELETE FROM pins WHERE digest = ?").blob(key).run() > 0 && state_->drop_unheld(key);
   });
 }
 

@@ -32,15 +32,20 @@ inline int64_t page_limit(size_t limit) {
   return static_cast<int64_t>(std::min<size_t>(limit, std::numeric_limits<int32_t>::max()));
 }
 
-// Makes the blob's row, or gives the one that is there this size.
-inline void put_blob(Connection& db, const std::string& key, int64_t size, int64_t now_ns) {
-  Statement(db,
-            "INSERT INTO blobs(digest, size, created_ns, updated_ns) VALUES(?1, ?2, ?3, ?3)"
-            " ON CONFLICT(digest) DO UPDATE SET size = excluded.size WHERE size <> excluded.size")
-      .blob(key)
-      .bind(size)
-      .bind(now_ns)
-      .run();
+// Makes the blob's row. Returns false when there is one.
+inline bool insert_blob(Connection& db, const std::string& key, int64_t size, int64_t now_ns) {
+  return Statement(db,
+                   "INSERT INTO blobs(digest, size, created_ns, updated_ns) VALUES(?1, ?2, ?3, ?3)"
+                   " ON CONFLICT(digest) DO NOTHING")
+             .blob(key)
+             .bind(size)
+             .bind(now_ns)
+             .run() > 0;
+}
+
+// Gives the blob's row this size. Returns whether it had another.
+inline bool resize_blob(Connection& db, const std::string& key, int64_t size) {
+  return Statement(db, "UPDATE blobs SET size = ?1 WHERE digest = ?2 AND size <> ?1").bind(size).blob(key).run() > 0;
 }
 
 // Drops the blob's row when no claim and no pin, pending or not, holds it. Returns whether it did.

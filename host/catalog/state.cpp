@@ -1,6 +1,7 @@
 // Opening, transactions, the fsync of the log and its copying into the file.
 #include "catalog/state.hpp"
 
+#include "catalog/rows.hpp"
 #include "catalog/schema.hpp"
 
 namespace ipcs::catalog {
@@ -8,6 +9,7 @@ namespace {
 
 // A log this many times the wanted size is copied while writers wait, so that it can start again from its beginning.
 constexpr uint32_t kPatience = 4;
+constexpr size_t kDroppedRows = 16384;  // that are remembered one by one
 
 void configure(Connection& connection) {
   // NORMAL: the log is synced before it is copied and never at a commit. The keeper alone copies it.
@@ -39,6 +41,9 @@ Catalog::State::State(const std::string& path, const Options& options)
         return SQLITE_OK;
       },
       this);
+  // A daemon that was killed may have left commits in the log that are not safe. Everything from here on reckons with
+  // those of this process only.
+  sync_log(++commits_);
   keeper_thread_ = std::thread([this] { keep(); });
 }
 
@@ -111,8 +116,8 @@ void Catalog::State::sync_log(uint64_t commit) {
   const std::lock_guard lock(sync_mutex_);
   if (sync_failed_) {
     throw Error(Code::kInternal, "catalog " + path_ +
-                                     ": an earlier fsync failed, so no pin can be made safe; restart "
-                                     "ipcsd once the disk is in order");
+                                     ": an earlier fsync failed, so no pin and no claim on another's blob can be made "
+                                     "safe; restart ipcsd once the disk is in order");
   }
   if (synced_ >= commit) return;  // another's fsync came after this commit
   const uint64_t covered = commits_;
@@ -123,6 +128,31 @@ void Catalog::State::sync_log(uint64_t commit) {
     throw Error(Code::kInternal, "catalog " + path_ + ": fsync of the write-ahead log: " + sqlite3_errstr(result));
   }
   synced_ = covered;
+}
+
+bool Catalog::State::drop_unheld(const std::string& key) {
+  if (!catalog::drop_unheld(writer_, key)) return false;
+  note_dropped_row(key);
+  return true;
+}
+
+void Catalog::State::note_dropped_row(const std::string& key) {
+  const uint64_t commit = commits_ + 1;  // of this transaction
+  if (dropped_rows_.size() >= kDroppedRows) {
+    std::erase_if(dropped_rows_, [safe = synced_.load()](const auto& row) { return row.second <= safe; });
+  }
+  if (dropped_rows_.size() >= kDroppedRows) {
+    dropped_rows_.clear();
+    dropped_any_ = commit;
+  }
+  dropped_rows_.insert_or_assign(key, commit);
+}
+
+bool Catalog::State::row_may_return(const std::string& key) const {
+  const uint64_t safe = synced_;
+  if (dropped_any_ > safe) return true;
+  const auto found = dropped_rows_.find(key);
+  return found != dropped_rows_.end() && found->second > safe;
 }
 
 void Catalog::State::keep() {

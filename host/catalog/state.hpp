@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <unordered_map>
 
 #include "catalog/catalog.hpp"
 #include "catalog/file_lock.hpp"
@@ -23,8 +24,8 @@ enum class Durable { kNo, kYes };
 // - writer_: all changes, one transaction at a time; reads of the thread that is in a transaction
 // - reader_: look-ups of single rows; waits neither for the writer nor for the disk
 // - scanner_: pages of listings and totals, so that they hold up no look-up
-// - keeper_: fsyncs the log for Durable::kYes, outside the writer's lock, one fsync for all that wait; and, on a thread
-//   of its own, copies the log into the file when it has grown, so that no write pays for that
+// - keeper_: fsyncs the log for what is to be durable, outside the writer's lock, one fsync for all that wait; and, on a
+//   thread of its own, copies the log into the file when it has grown, so that no write pays for that
 // Lock order: write_mutex_, then any one of the others.
 class Catalog::State {
  public:
@@ -65,6 +66,19 @@ class Catalog::State {
   // Runs `body` in a transaction as above. An error in it undoes the whole of the outermost one.
   void transaction(Durable durable, const std::function<void()>& body);
 
+  // For use in a write() only.
+  // The transaction returns when it is safe from a power loss.
+  void want_durable() noexcept { durable_wanted_ = true; }
+  // Drops the blob's row when nothing holds it. Returns whether it did.
+  bool drop_unheld(const std::string& key);
+  // Notes that the blob's row goes with this transaction.
+  void note_dropped_row(const std::string& key);
+  // Whether a power loss now could bring back a row of the blob, which has none.
+  bool row_may_return(const std::string& key) const;
+
+  // False once an fsync has failed.
+  bool sync_works() const noexcept { return !sync_failed_; }
+
   bool created() const noexcept { return created_; }
 
  private:
@@ -90,12 +104,16 @@ class Catalog::State {
   bool doomed_ = false;                   // an error undoes the transaction; owner's
   bool durable_wanted_ = false;           // owner's
   std::atomic<uint64_t> commits_{0};
+  // Rows of blobs that went: digest key → number of the commit; under write_mutex_. Forgotten once that is safe. Where
+  // they are too many, any row that went up to commit dropped_any_ counts as one of them.
+  std::unordered_map<std::string, uint64_t> dropped_rows_;
+  uint64_t dropped_any_ = 0;
 
   std::mutex read_mutex_;
   std::mutex scan_mutex_;
 
   std::mutex sync_mutex_;
-  uint64_t synced_ = 0;  // commits_ that are safe; under sync_mutex_
+  std::atomic<uint64_t> synced_{0};  // commits_ that are safe; changed under sync_mutex_
   // After a failed fsync the kernel may have dropped the pages and a second one would lie.
   std::atomic<bool> sync_failed_{false};
 

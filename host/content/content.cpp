@@ -94,7 +94,9 @@ Blob Content::info(const Call& call, const Client& client, const Digest& digest)
   auto stored = stores_.stat(call, digest);
   if (!stored) throw_not_found(digest);
   auto known = client.is_operator ? catalog_.find_any(client.name, digest) : catalog_.find(client.name, digest);
-  if (!known && !client.is_operator) {
+  // A claim that is there may still be on its way to the disk: whoever makes it holds the digest's lock until it is
+  // safe.
+  if (!client.is_operator && (!known || digests_.in_use(digest))) {
     const auto lock = digests_.lock(digest);
     hold_existing(call, client, digest);
     stored = stores_.stat(call, digest);  // it may have gone or been healed meanwhile

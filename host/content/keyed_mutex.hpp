@@ -34,6 +34,12 @@ class KeyedMutex {
     Entry* entry_;
   };
 
+  // Whether somebody holds the key or waits for it.
+  bool in_use(const Key& key) {
+    const std::lock_guard guard(mutex_);
+    return entries_.contains(key);
+  }
+
   [[nodiscard]] Lock lock(const Key& key) {
     Entry* entry;
     {

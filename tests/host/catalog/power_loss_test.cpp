@@ -167,6 +167,59 @@ TEST_CASE("after a failed fsync no pin is acknowledged until the catalog is open
   CHECK(catalog->pinned(digest(1)));
 }
 
+TEST_CASE("a claim whose fsync failed is not seen") {
+  const TempDir dir;
+  PowerLossVfs vfs;
+  const auto catalog = Catalog::open(dir / "c", {vfs.name()});
+  catalog->pin(digest(1), 1, 1, "");
+  vfs.refuse_syncs = true;
+  CHECK(error_of([&] { catalog->claim("a", digest(1), 1, 1, nullptr); }).code() == Code::kInternal);
+  CHECK_FALSE(catalog->find("a", digest(1)));
+  CHECK(error_of([&] { catalog->claim("a", digest(1), 1, 1, nullptr); }).code() == Code::kInternal);
+  catalog->claim("a", digest(2), 1, 1, nullptr);
+  CHECK(catalog->find("a", digest(2)));
+}
+
+TEST_CASE("rows that went are remembered, however many they are") {
+  const TempDir dir;
+  PowerLossVfs vfs;
+  const auto catalog = Catalog::open(dir / "c", {vfs.name(), 1 << 20});
+  constexpr int kRows = 20000;
+  catalog->in_transaction([&] {
+    for (int i = 0; i < kRows; ++i) catalog->claim("a", digest(i), 1, 1, nullptr);
+    catalog->pin(digest(kRows), 1, 1, "");
+  });
+  catalog->in_transaction([&] {
+    for (int i = 0; i < kRows; ++i) catalog->unclaim("a", digest(i));
+  });
+  const uint64_t before = vfs.syncs("");
+  catalog->claim("b", digest(0), 1, 1, nullptr);
+  CHECK(vfs.syncs("") == before + 1);
+  for (int i = 1; i < 100; ++i) catalog->claim("b", digest(i), 1, 1, nullptr);
+  CHECK(vfs.syncs("") == before + 1);
+}
+
+TEST_CASE("what a killed process left in the log is safe once the catalog is open") {
+  const TempDir dir;
+  PowerLossVfs vfs;
+  {
+    const auto catalog = Catalog::open(dir / "c", {vfs.name()});
+    catalog->claim("a", digest(1), 1, 1, nullptr);
+    catalog->pin(digest(2), 1, 1, "");
+    catalog->unclaim("a", digest(1));
+    vfs.fail();  // so that closing does not write
+  }
+  vfs.resume();
+  {
+    const auto catalog = Catalog::open(dir / "c", {vfs.name()});
+    catalog->claim("b", digest(1), 1, 1, nullptr);
+    vfs.fail();
+  }
+  vfs.restore(0);
+  const auto catalog = Catalog::open(dir / "c", {vfs.name()});
+  CHECK_FALSE(catalog->find_any("", digest(1)));  // neither's row: the next start gives the blob to both
+}
+
 TEST_CASE("a full disk is told, harms nothing and passes") {
   const TempDir dir;
   PowerLossVfs vfs;

@@ -102,6 +102,7 @@ struct VfsCalls {
   static int sync(sqlite3_file* base, int) {
     Handle& handle = of(base);
     PowerLossVfs& vfs = *handle.vfs;
+    if (vfs.before_sync) vfs.before_sync();
     const std::lock_guard lock(vfs.mutex_);
     if (vfs.step() != SQLITE_OK || vfs.refuse_syncs) return SQLITE_IOERR_FSYNC;
     ++vfs.syncs_[handle.path];
@@ -308,7 +309,10 @@ PowerLossVfs::~PowerLossVfs() {
 }
 
 int PowerLossVfs::step() {
-  if (!failed_ && ++steps_ == fail_at_) failed_ = true;
+  if (!failed_ && ++steps_ == fail_at_) {
+    failed_ = true;
+    if (on_failure) on_failure();
+  }
   return failed_ ? SQLITE_IOERR : SQLITE_OK;
 }
 
@@ -336,6 +340,13 @@ void PowerLossVfs::restore(uint32_t seed) {
     file->unsynced.clear();
   }
   files_ = durable_;
+  fail_at_ = 0;
+  failed_ = false;
+}
+
+void PowerLossVfs::resume() {
+  const std::lock_guard lock(mutex_);
+  if (open_handles_ != 0) throw std::logic_error("resume() with open files");
   fail_at_ = 0;
   failed_ = false;
 }

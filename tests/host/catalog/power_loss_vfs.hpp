@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,8 @@ class PowerLossVfs {
   // The power fails instead of the step with this number, counted from now (1: the next). Every call fails from then
   // on.
   void fail_at(uint64_t step);
+  // The power fails now.
+  void fail() noexcept { failed_ = true; }
   bool failed() const noexcept { return failed_; }
   uint64_t steps() const noexcept { return steps_; }
 
@@ -36,8 +39,15 @@ class PowerLossVfs {
   // not synced are there as well, chosen at random.
   void restore(uint32_t seed);
 
+  // Power is back before anything was lost, as after a kill.
+  void resume();
+
   // How often the files whose names end in `suffix` were synced.
   uint64_t syncs(const std::string& suffix) const;
+
+  // Called when the power fails at a step, and before each sync; set them while no file is open. Must not call back.
+  std::function<void()> on_failure;
+  std::function<void()> before_sync;
 
   // Every sync fails, changing nothing.
   std::atomic<bool> refuse_syncs{false};

@@ -45,12 +45,18 @@ TEST_CASE("look-ups and claims go by an index") {
   CHECK(ratio([](Catalog& c, int i) { c.find("a", digest(i * 97)); }) < 20);
   CHECK(ratio([](Catalog& c, int i) { c.find_any("", digest(i * 97)); }) < 20);
   CHECK(ratio([](Catalog& c, int i) { c.claimants(digest(i * 97)); }) < 20);
-  CHECK(ratio([](Catalog& c, int i) { c.claim("b", digest(i * 97), 1, 1, nullptr); }) < 20);
+  CHECK(ratio([](Catalog& c, int i) { c.claim("b", digest(kMany + i), 1, 1, nullptr); }) < 20);
+  CHECK(ratio([](Catalog& c, int i) { c.unclaim("b", digest(kMany + i)); }) < 20);
+  // Claims on what others hold wait for the disk, so these are taken together.
+  few->in_transaction([&] {
+    many->in_transaction(
+        [&] { CHECK(ratio([](Catalog& c, int i) { c.claim("b", digest(i * 97), 1, 1, nullptr); }) < 20); });
+  });
   CHECK(ratio([](Catalog& c, int i) { c.unclaim("b", digest(i * 97)); }) < 20);
   CHECK(ratio([](Catalog& c, int i) { c.list("a", digest(i * 97).to_string(), 1); }) < 20);
 }
 
-TEST_CASE("pins sync the log, claims sync nothing") {
+TEST_CASE("pins sync the log, and claims that could not be made anew") {
   const TempDir dir;
   PowerLossVfs vfs;
   const auto catalog = Catalog::open(dir / "c", {vfs.name()});
@@ -58,8 +64,9 @@ TEST_CASE("pins sync the log, claims sync nothing") {
   catalog->pin(digest(0), 1, 1, "");
 
   uint64_t before = vfs.syncs("");
-  for (int i = 0; i < 100; ++i) catalog->claim("a", digest(i), 1, 1, nullptr);
-  for (int i = 0; i < 100; ++i) catalog->unclaim("a", digest(i));
+  for (int i = 1; i < 100; ++i) catalog->claim("a", digest(i), 1, 1, nullptr);
+  for (int i = 1; i < 100; ++i) catalog->claim("a", digest(i), 1, 1, nullptr);
+  for (int i = 50; i < 100; ++i) catalog->unclaim("a", digest(i));
   catalog->put_ingest({"key", "a", "ref", "", 0, 1, 1});
   CHECK(vfs.syncs("") == before);
 
@@ -68,6 +75,24 @@ TEST_CASE("pins sync the log, claims sync nothing") {
     call();
     return log() - before;
   };
+  const auto claim = [&](const std::string& client, int number, uint64_t size = 1) {
+    return syncs_of([&] { catalog->claim(client, digest(number), size, 1, nullptr); });
+  };
+  CHECK(claim("a", 0) == 1);  // pinned
+  CHECK(claim("a", 0) == 0);
+  CHECK(claim("b", 1) == 1);  // a's
+  CHECK(claim("b", 1, 2) == 1);
+  CHECK(syncs_of([&] { catalog->unclaim("b", digest(1)); }) == 0);
+  catalog->unclaim("a", digest(2));
+  CHECK(claim("b", 2) == 1);  // a's may come back
+  CHECK(syncs_of([&] { catalog->unclaim("b", digest(2)); }) == 0);
+  CHECK(claim("b", 3) == 1);  // a's, and it makes sure that b's of 2 is gone
+  CHECK(claim("a", 2) == 0);
+  catalog->begin_pin(digest(200), 1, 1, "");
+  catalog->cancel_pin(digest(200));
+  CHECK(claim("a", 200) == 1);
+  catalog->forget(digest(200));
+  CHECK(claim("a", 200) == 1);
   CHECK(syncs_of([&] { catalog->pin(digest(1), 1, 1, ""); }) == 1);
   CHECK(syncs_of([&] { catalog->unpin(digest(1)); }) == 1);
   CHECK(syncs_of([&] { catalog->begin_pin(digest(2), 1, 1, ""); }) == 1);

@@ -36,6 +36,10 @@ class Gate {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return arrived_ >= count; });
   }
+  int arrived() {
+    const std::lock_guard lock(mutex_);
+    return arrived_;
+  }
 
  private:
   void set(bool open) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -39,6 +40,9 @@ class FakeDisk {
 
   // Power fails before operation number `operation` (from 0, counted from now on); all later ones fail too.
   void fail_at(size_t operation) { operations_ = 0, fail_at_ = operation, off_ = false; }
+  // Power fails now.
+  void fail() noexcept { off_ = true; }
+  std::function<void()> on_failure;  // called when the power fails at an operation; must not call back
   size_t operations() const { return operations_; }
   bool is_off() const { return off_; }
   // Switches it on again with what is left.
@@ -65,7 +69,7 @@ class FakeDisk {
   std::unique_lock<std::mutex> operate() {
     std::unique_lock lock(mutex_);
     if (off_ || operations_ == fail_at_) {
-      off_ = true;
+      if (!off_.exchange(true) && on_failure) on_failure();
       throw Error(Code::kInternal, "the power is off");
     }
     ++operations_;
