@@ -38,11 +38,15 @@ Content::Options with_defaults(Content::Options options) {
 }
 
 // Takes a blob out of the cache at the end of a scope in which its bytes go: whoever has opened it by then, or is about
-// to, finds it gone afterwards.
+// to, finds it gone afterwards, or is told by his watch.
 struct Forget {
   BlobCache& cache;
+  ChangeWatch& changes;
   const Digest& digest;
-  ~Forget() { cache.erase(digest); }
+  ~Forget() {
+    cache.erase(digest);
+    changes.note(digest);
+  }
 };
 
 // A label with an empty value is none, as in containerd.
@@ -196,10 +200,12 @@ void Content::unpin(const Call& call, const Digest& digest) {
   if (catalog_.unpin(digest)) remove_bytes(call, digest);
 }
 
-void Content::quarantine(const Call& call, const Digest& digest, Stores::Place place) {
+bool Content::quarantine(const Call& call, const Digest& digest, Stores::Place place, const ChangeWatch::Watch* read) {
   const auto lock = digests_.lock(digest);
-  const Forget forget{open_blobs_, digest};
+  if (read != nullptr && read->changed()) return false;
+  const Forget forget{open_blobs_, changes_, digest};
   stores_.quarantine(call, digest, place);
+  return true;
 }
 
 bool Content::commit_copy(const Call& call, const Digest& digest, uint64_t size, Ingest& bytes) {
@@ -217,7 +223,7 @@ bool Content::commit_copy(const Call& call, const Digest& digest, uint64_t size,
 
 void Content::now_in_current(const Call& call, const Digest& digest) noexcept {
   if (!stores_.lacks(digest)) return;
-  const Forget forget{open_blobs_, digest};  // the next read is not to go to the previous store
+  const Forget forget{open_blobs_, changes_, digest};  // the next read is not to go to the previous store
   stores_.no_longer_lacking(call, digest);
 }
 
@@ -225,7 +231,7 @@ void Content::quarantine_if_cut(const Call& call, const Digest& digest, uint64_t
   const auto stored = backend().stat_blob(call, digest.to_string());
   if (!stored || stored->size == size) return;
   log().warn("a damaged blob is replaced by the bytes that came in", {{"digest", digest.to_string()}});
-  const Forget forget{open_blobs_, digest};
+  const Forget forget{open_blobs_, changes_, digest};
   backend().quarantine_blob(call, digest.to_string());
 }
 
@@ -378,6 +384,7 @@ void Content::release_ref(const RefKey& key, const OpenIngest* open) noexcept {
 }
 
 void Content::hold(const Client& client, const Digest& digest, uint64_t size, const Labels* labels) {
+  changes_.note(digest);  // the bytes may have been committed just now
   const Labels kept = labels == nullptr ? Labels() : without_empty(*labels);
   if (!client.is_operator) return catalog_.claim(client.name, digest, size, now(), labels == nullptr ? nullptr : &kept);
   const auto known = catalog_.find_any({}, digest);
@@ -404,7 +411,7 @@ void Content::spare_descriptors(const std::string& what) {
 }
 
 void Content::remove_bytes(const Call& call, const Digest& digest) noexcept {
-  const Forget forget{open_blobs_, digest};
+  const Forget forget{open_blobs_, changes_, digest};
   try {
     stores_.remove(call, digest);
   } catch (const std::exception& e) {

@@ -14,6 +14,7 @@
 
 #include "catalog/catalog.hpp"
 #include "content/blob_cache.hpp"
+#include "content/change_watch.hpp"
 #include "content/filter.hpp"
 #include "content/keyed_mutex.hpp"
 #include "content/stores.hpp"
@@ -124,8 +125,13 @@ class Content {
   void unpin(const Call& call, const Digest& digest);
 
   // Takes a damaged blob out of service, in the store where it was found, keeping its claims and pins: whoever writes
-  // the right bytes heals it.
-  void quarantine(const Call& call, const Digest& digest, Stores::Place place);
+  // the right bytes heals it. Returns false, and does nothing, when the bytes changed since the watch `read` began, if
+  // one is given.
+  bool quarantine(const Call& call, const Digest& digest, Stores::Place place,
+                  const ChangeWatch::Watch* read = nullptr);
+
+  // Tells whether the blob's bytes change from now on. To be asked for before they are opened.
+  [[nodiscard]] ChangeWatch::Watch watch(const Digest& digest) { return changes_.watch(digest); }
 
   // Makes bytes of the previous store, `size` of them and hashed as `digest`, a blob of the current one; claims, pins
   // and labels stay as they are. Returns false, and the ingest stays, when that one does not lack the blob any more.
@@ -203,6 +209,7 @@ class Content {
   catalog::Catalog& catalog_;
   const Options options_;
   BlobCache open_blobs_;
+  ChangeWatch changes_;
   KeyedMutex<Digest> digests_;
   mutable std::mutex refs_mutex_;
   std::map<RefKey, std::shared_ptr<OpenIngest>> refs_;  // refs that are open

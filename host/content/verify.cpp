@@ -57,26 +57,37 @@ class Verification {
   }
 
  private:
-  void one(const Candidate& candidate) {
+  void one(Candidate candidate) {
     progress_.current = candidate.digest.to_string();
     report();
     const uint64_t before = progress_.done_bytes;
-    auto place = Stores::Place::kCurrent;
-    try {
-      if (auto wrong = read(candidate, place))
-        damaged({FindingKind::kDamaged, candidate.digest, *std::move(wrong)}, place);
-    } catch (const Error& e) {
-      const Finding finding = to_finding(candidate.digest, e);
-      if (finding.kind == FindingKind::kDamaged) {
-        damaged(finding, place);
-      } else if (finding.kind != FindingKind::kMissing || content_.catalog().find_any({}, candidate.digest)) {
-        // It may have been deleted since it was listed; only one that is still held is missed.
-        found(finding);
-      }
+    while (!settled(candidate)) {
+      // Other bytes have come: what is wrong with those before says nothing about them.
+      const auto known = content_.catalog().find_any({}, candidate.digest);
+      candidate.committed = known ? std::optional(known->size) : std::nullopt;
+      progress_.done_bytes = before;
+      report();
     }
     // However much could be read: a blob that is done counts whole, so that the end of the bar is the end.
     if (candidate.committed) progress_.done_bytes = before + *candidate.committed;
     ++progress_.done_blobs;
+  }
+
+  // Reads the blob and deals with what is found. Returns false when its bytes changed meanwhile.
+  bool settled(const Candidate& candidate) {
+    const auto watch = content_.watch(candidate.digest);
+    auto place = Stores::Place::kCurrent;
+    try {
+      auto wrong = read(candidate, place);
+      return !wrong || damaged({FindingKind::kDamaged, candidate.digest, *std::move(wrong)}, place, watch);
+    } catch (const Error& e) {
+      const Finding finding = to_finding(candidate.digest, e);
+      if (finding.kind == FindingKind::kDamaged) return damaged(finding, place, watch);
+      if (watch.changed()) return false;
+      // It may have been deleted since it was listed; only one that is still held is missed.
+      if (finding.kind != FindingKind::kMissing || content_.catalog().find_any({}, candidate.digest)) found(finding);
+      return true;
+    }
   }
 
   // Reads the blob; sets where it lies. Returns what is wrong with its bytes.
@@ -100,9 +111,9 @@ class Verification {
     return std::nullopt;
   }
 
-  void damaged(Finding finding, Stores::Place place) {
+  bool damaged(Finding finding, Stores::Place place, const ChangeWatch::Watch& watch) {
     try {
-      content_.quarantine(call_, finding.digest, place);
+      if (!content_.quarantine(call_, finding.digest, place, &watch)) return false;
       if (place == Stores::Place::kPrevious) finding.detail += kOutOfServiceInPrevious;
     } catch (const Error& e) {
       // A read-only store, say. That the blob is damaged is to be told all the same.
@@ -111,6 +122,7 @@ class Verification {
     content_.log().warn("a damaged blob was found",
                         {{"digest", finding.digest.to_string()}, {"detail", finding.detail}});
     found(finding);
+    return true;
   }
 
   void found(const Finding& finding) const {

@@ -120,6 +120,71 @@ TEST_CASE("a blob that is deleted meanwhile is passed over") {
   CHECK(end.done_blobs == 1);
 }
 
+// Runs verify() with a damaged blob and calls `meanwhile` once, when the first MiB of it has been read.
+Outcome verify_while(World& world, const Digest& damaged, const std::function<void()>& meanwhile) {
+  Outcome outcome;
+  bool called = false;
+  outcome.end = content::verify(
+      world.call, *world.content, {},
+      {[&](const Progress& progress) {
+         if (progress.current == damaged.to_string() && progress.done_bytes >= 1 << 20 && !std::exchange(called, true))
+           meanwhile();
+       },
+       [&](const Finding& finding) { outcome.found.emplace(finding.digest.to_string(), finding.kind); }});
+  CHECK(called);
+  return outcome;
+}
+
+TEST_CASE("a blob that is deleted and written anew while its damaged bytes are read is not quarantined") {
+  World world;
+  const std::string text(3 << 20, 'x');
+  const auto digest = world.put(world.a, text);
+  Bytes flipped = bytes_of(text);
+  flipped[5] = 'y';
+  const auto rewrite = [&](const content::Client& by) {
+    world.content->remove(world.call, world.a, digest);
+    world.put(by, text);
+  };
+  SECTION("with a flipped byte") {
+    world.memory->put(digest.to_string(), flipped);
+    const Outcome outcome = verify_while(world, digest, [&] { rewrite(world.a); });
+    CHECK(outcome.found.empty());
+    CHECK(outcome.end.done_bytes == text.size());
+  }
+  SECTION("by another client") {
+    world.memory->put(digest.to_string(), flipped);
+    CHECK(verify_while(world, digest, [&] { rewrite(world.b); }).found.empty());
+  }
+  SECTION("bytes that become fewer") {
+    world.memory->readable = 2 << 20;
+    CHECK(verify_while(world, digest, [&] {
+            world.memory->readable = SIZE_MAX;
+            rewrite(world.op);
+          }).found.empty());
+  }
+  SECTION("quarantined by another verification and healed") {
+    world.memory->put(digest.to_string(), flipped);
+    CHECK(verify_while(world, digest, [&] {
+            CHECK(verify(world).found.size() == 1);
+            world.put(world.b, text);
+          }).found.empty());
+    CHECK(world.memory->quarantined.size() == 1);
+    world.memory->quarantined.clear();
+  }
+  SECTION("by hand and with the wrong bytes again: those are found") {
+    world.memory->put(digest.to_string(), flipped);
+    const Outcome outcome = verify_while(world, digest, [&] {
+      rewrite(world.a);
+      world.memory->put(digest.to_string(), flipped);
+    });
+    CHECK(outcome.found == std::map<std::string, FindingKind>{{digest.to_string(), FindingKind::kDamaged}});
+    CHECK(world.memory->quarantined.size() == 1);
+    return;
+  }
+  CHECK(world.memory->quarantined.empty());
+  CHECK(world.read(digest) == text);
+}
+
 TEST_CASE("a verification ends when it is cancelled, late, or its observer throws") {
   World world;
   world.put(world.a, "blob");
