@@ -60,7 +60,7 @@ class Daemon {
     content::RecoveryOptions options;
     options.clients = {a.name, b.name};
     options.backend = "local";
-    content::recover(call_, store_, *catalog_, 1, options, log::Log::none());
+    content::recover(call_, stores_, *catalog_, 1, options, log::Log::none());
   }
 
   catalog::Catalog& catalog() { return *catalog_; }
@@ -190,10 +190,11 @@ class Daemon {
   Ledger& ledger_;
   const Call call_;
   Store store_ = open_store(machine_.disk);
+  content::Stores stores_{store_};
   // A log of few pages, so that it is copied into the file now and then.
   const std::unique_ptr<catalog::Catalog> catalog_ =
       catalog::Catalog::open(machine_.dir / "catalog.db", {machine_.vfs.name(), 24});
-  content::Content content_{store_, *catalog_, {8, [] { return int64_t{1}; }, log::Log::none()}};
+  content::Content content_{stores_, *catalog_, {8, [] { return int64_t{1}; }, log::Log::none()}};
 };
 
 // What happens on the first day.

@@ -239,10 +239,10 @@ func TestOddRefs(t *testing.T) {
 	ctx, client := process.Context(t), daemon.Client()
 	blobs := make([]blob.Blob, len(refs))
 	for i, ref := range refs {
-		blobs[i] = blob.New(uint64(i), 3000)
-		upload, err := blob.Open(ctx, client, ref, 3000)
+		blobs[i] = blob.New(uint64(i), 90000)
+		upload, err := blob.Open(ctx, client, ref, 90000)
 		wants(t, err, codes.OK)
-		wants(t, upload.Write(blobs[i].Bytes()[:1000+i]), codes.OK)
+		wants(t, upload.Write(blobs[i].Bytes()[:40000+i]), codes.OK) // more than stays in memory
 	}
 	daemon.Kill()
 	daemon = process.StartIn(t, process.Ipcsd(t), base)
@@ -254,7 +254,7 @@ func TestOddRefs(t *testing.T) {
 	}
 	for i, ref := range refs {
 		response, err := client.Status(ctx, &api.StatusRequest{Ref: ref})
-		if err != nil || response.Status.Ref != ref || response.Status.Offset != int64(1000+i) {
+		if err != nil || response.Status.Ref != ref || response.Status.Offset != int64(40000+i) {
 			t.Errorf("ref %q: %v, %v", ref, response, err)
 		}
 		if i%2 == 0 {

@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	largest     = 4 << 20 // bytes of a blob
-	largestPart = 1 << 20 // bytes of a message
-	fewBytes    = 16      // a blob of fewer may come twice by chance
-	mostParked  = 3       // ingests that a writer leaves half done
+	largest     = 4 << 20  // bytes of a blob
+	largestPart = 1 << 20  // bytes of a message
+	fewBytes    = 16       // a blob of fewer may come twice by chance
+	inMemory    = 32 << 10 // bytes of a new ingest that a kill may take, as long as its stream is open
+	mostParked  = 3        // ingests that a writer leaves half done
 )
 
 // ingest is an upload as its writer knows it.
@@ -27,6 +28,7 @@ type ingest struct {
 	begun      bool // the first message was answered
 	acked      int64
 	sent       int64
+	stored     bool // what was acknowledged survives a kill
 	committing bool // COMMIT or Abort was sent: it may be gone
 }
 
@@ -127,7 +129,11 @@ func (w *writer) upload(ctx context.Context, client api.ContentClient) error {
 	for upload.Offset < int64(len(in.data)) {
 		if len(w.parked) < mostParked && w.random.IntN(40) == 0 {
 			w.current, w.parked = nil, append(w.parked, in)
-			return upload.Close()
+			if err := upload.Close(); err != nil {
+				return err
+			}
+			in.stored = true
+			return nil
 		}
 		part := in.data[upload.Offset:min(upload.Offset+1+w.random.Int64N(largestPart), int64(len(in.data)))]
 		in.sent = upload.Offset + int64(len(part))
@@ -138,6 +144,7 @@ func (w *writer) upload(ctx context.Context, client api.ContentClient) error {
 			return fault("ref %q: %d bytes were sent, the answer says %d", in.ref, in.sent, upload.Offset)
 		}
 		in.acked = upload.Offset
+		in.stored = in.stored || in.acked > inMemory
 		w.counts.bytes.Add(int64(len(part)))
 	}
 	return w.commit(upload, in)
@@ -222,7 +229,7 @@ func (w *writer) settle(ctx context.Context, content, control *grpc.ClientConn) 
 	left := func(in *ingest) (bool, error) {
 		response, err := client.Status(ctx, &api.StatusRequest{Ref: in.ref})
 		switch {
-		case isNotFound(err) && (!in.begun || in.committing):
+		case isNotFound(err) && (!in.begun || in.committing || !in.stored):
 			in.begun, in.committing = false, false
 			return false, nil
 		case err != nil:
@@ -231,7 +238,7 @@ func (w *writer) settle(ctx context.Context, content, control *grpc.ClientConn) 
 			return false, fault("ref %q: %d bytes are said to be held; %d were acknowledged, %d sent", in.ref,
 				response.Status.Offset, in.acked, in.sent)
 		}
-		in.begun, in.committing = true, false
+		in.begun, in.committing, in.stored = true, false, true
 		return true, nil
 	}
 	if w.current != nil {
