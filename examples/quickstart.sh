@@ -11,6 +11,13 @@ bin=$top/build/bin
 fail() { echo "quickstart: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
 
+case ${1-} in
+  -h | --help)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+  -*) fail "unknown option $1; usage: quickstart.sh [IMAGE [COMMAND…]]" ;;
+esac
 ((EUID == 0)) || fail "run it as root: a container's file system has to be mounted"
 
 say "packages and build"
