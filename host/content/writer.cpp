@@ -11,6 +11,7 @@
 namespace ipcs::content {
 namespace {
 
+constexpr size_t kBeside = 256 << 10;     // bytes from which on they are hashed and stored at the same time
 constexpr size_t kHashBuffer = 1 << 20;  // bytes read at once when an ingest is hashed again
 
 // A key that no other ingest has had: the backend may still hold bytes of a forgotten one.
@@ -162,9 +163,15 @@ void Writer::write(const Call& call, std::span<const uint8_t> data) {
     } else {
       if (open_->in_memory) store(call);
       record();
-      open_->bytes->append(call, data);
     }
-    open_->hasher.update(data);
+    const auto append = [&] { if (!open_->in_memory) open_->bytes->append(call, data); };
+    const auto hash = [&] { open_->hasher.update(data); };
+    if (data.size() >= kBeside) {
+      open_->beside.run(append, hash);
+    } else {
+      append();
+      hash();
+    }
   } catch (...) {
     // What was kept is not what was hashed: whoever opens the ref again hashes anew.
     close();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "content/beside.hpp"
 #include "content/content.hpp"
 
 namespace ipcs::content {
@@ -26,6 +27,7 @@ struct OpenIngest {
   std::vector<uint8_t> memory;  // the bytes held, when in_memory
   std::optional<Ingest> bytes;  // the bytes held, otherwise; empty once committed, aborted or closed
   oci::Hasher hasher;           // of the bytes held
+  Beside beside;                // stores large messages while they are hashed
   bool aborted = false;
   // Read without the mutex: a status must not wait for a sync of the disk.
   std::atomic<bool> in_memory{false};

@@ -22,7 +22,7 @@ using content::Labels;
 
 constexpr std::string_view kService = "/containerd.services.content.v1.Content/";
 constexpr uint64_t kReadMessage = 1 << 20;  // bytes of data in one answer to Read
-constexpr size_t kKeptMessage = 1 << 20;    // bytes of a WRITE whose memory is kept for the next
+constexpr size_t kKeptMessage = 1 << 20;    // bytes of data of a WRITE whose memory is kept for the next
 
 void set_time(int64_t ns, google::protobuf::Timestamp* out) {
   constexpr int64_t kSecond = 1'000'000'000;

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kWaitingCalls = 16;  // RPCs that can arrive at the same moment without waiting for a thread
 constexpr int kMaxStreams = 2000;  // RPCs at once on a connection: fewer than a lane has threads
+constexpr int kWindow = 1 << 20;   // bytes that a client may send before they are read; containerd's WRITEs have 1 MiB
 constexpr int kMaxMessage = 16 << 20;  // containerd sends up to 8 MiB and some framing
 
 // Handles events until the queue has been shut down and is empty.
@@ -57,6 +58,9 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessage);
   builder.SetMaxSendMessageSize(kMaxMessage);
+  // A whole message of a WRITE is let in at once. Probing for such a window would cost a ping for each message.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindow);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);

@@ -292,3 +292,16 @@ TEST_CASE("a new ingest is in memory alone while it is small, and is listed all 
     CHECK(open(w, "r").status().offset == 0);
   }
 }
+
+TEST_CASE("a large message is hashed and stored at the same time; a failure of the store closes the writer") {
+  World w;
+  const std::string text(1 << 20, 'x');
+  Writer writer = open(w, "r");
+  for (int i = 0; i < 3; ++i) writer.write(w.call, bytes_of(text));
+  CHECK(writer.digest() == digest_of(text + text + text));
+  w.memory->fail_append = Code::kResourceExhausted;  // keeps half
+  CHECK(code_of([&] { writer.write(w.call, bytes_of(text)); }) == Code::kResourceExhausted);
+  CHECK(code_of([&] { writer.write(w.call, bytes_of(text)); }) == Code::kFailedPrecondition);
+  Writer next = open(w, "r");
+  CHECK(next.status().offset == 3 * text.size() + text.size() / 2);
+}

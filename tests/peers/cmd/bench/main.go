@@ -4,8 +4,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -131,6 +133,17 @@ func run(m measure, sides []side, directory string, rounds int) error {
 	return nil
 }
 
+// warm fills the disk cache once and empties it again. A virtual machine's host takes free memory back and gives it out
+// page by page at the first write; without this the side whose turn comes first would pay for that.
+func warm(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, newNumbered(writeSize))
+	return errors.Join(err, file.Close(), os.Remove(path))
+}
+
 func startPrepared(m measure, from side, directory string) (*server, error) {
 	s, err := start(from, directory)
 	if err != nil {
@@ -146,6 +159,11 @@ func startPrepared(m measure, from side, directory string) (*server, error) {
 }
 
 func takeSample(m measure, s *server, name string, round int) error {
+	if m.large {
+		if err := warm(filepath.Join(s.directory, "warm")); err != nil {
+			return err
+		}
+	}
 	if err := s.sync(); err != nil {
 		return err
 	}
