@@ -277,6 +277,8 @@ void add_content(CLI::App& app, Choice& choice) {
   add_verb(*content, choice, "rm", "drop the operator's hold on blobs; the bytes go when no client holds them", remove,
            removed)
       ->alias("delete")
+      ->alias("del")
+      ->alias("remove")
       ->add_option("DIGEST", removed->digests, "of a blob")
       ->type_name("")
       ->required()

@@ -1,6 +1,13 @@
 // Turns a plugin's refusal into a line about the file that the operator wrote.
 #include "daemon/backend_config.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "config/nearest.hpp"
 #include "ipcs/error.hpp"
 #include "plugin/probe.hpp"
 
@@ -22,7 +29,26 @@ auto with_line(const config::Config& config, const loader::PluginFile& plugin, B
   }
 }
 
+// The text with the line of the plugin's table in front, where there is a file.
+std::string at_table(const config::Config& config, const std::string& plugin, const std::string& text) {
+  if (config.file.empty()) return text;
+  return config::plugin_problem(config::read_text(config.file), config.file, plugin, text);
+}
+
 }  // namespace
+
+void check_tables(const config::Config& config, const loader::Registry& registry,
+                  const std::function<void(const std::string&)>& warn) {
+  std::vector<std::string_view> names;
+  for (const loader::PluginFile& file : registry.files()) names.push_back(file.name);
+  for (const auto& [name, table] : config.plugins) {
+    if (table == "{}" || std::find(names.begin(), names.end(), name) != names.end()) continue;
+    const std::string text = fmt::format("[plugins.{}]: there is no such plugin", name);
+    if (const auto meant = config::nearest(name, names))
+      throw Error(Code::kInvalidArgument, at_table(config, name, fmt::format("{} (did you mean \"{}\"?)", text, *meant)));
+    warn(at_table(config, name, text));
+  }
+}
 
 loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Registry& registry,
                                  const std::string& name) {
@@ -30,8 +56,9 @@ loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Reg
                    [&] { return registry.load(name, config::plugin_json(config, name), loader::ProbeOptions()); });
 }
 
-void check_plugins(const config::Config& config) {
+void check_plugins(const config::Config& config, const std::function<void(const std::string&)>& warn) {
   const loader::Registry registry = loader::Registry::scan(config.plugin_dirs, loader::Identity::current());
+  check_tables(config, registry, warn);
   for (const std::string& name : {config.backend, config.previous}) {
     if (name.empty()) continue;
     const loader::PluginFile& file = registry.select(name);

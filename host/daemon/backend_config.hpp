@@ -1,6 +1,7 @@
 // A plugin's configuration put before the plugin: what it does not accept is told with file and line.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "config/config.hpp"
@@ -8,13 +9,18 @@
 
 namespace ipcs::daemon {
 
+// Looks for tables of plugins that are not there: a name that is nearly another's throws Error kInvalidArgument, as it is a
+// slip that would leave settings without effect; of others `warn` is told, since a plugin may be installed later.
+void check_tables(const config::Config& config, const loader::Registry& registry,
+                  const std::function<void(const std::string&)>& warn);
+
 // Probes and loads the plugin `name` with its configuration. Throws Error as Registry::load() does; kInvalidArgument
 // begins with `file:line: ` where the plugin's table is in the file.
 loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Registry& registry,
                                  const std::string& name);
 
-// Has the plugins that the configuration selects check their tables, each in a process of its own. Opens and changes
-// nothing. Throws Error as load_plugin() does.
-void check_plugins(const config::Config& config);
+// check_tables(), then has the plugins that the configuration selects check their tables, each in a process of its own.
+// Opens and changes nothing. Throws Error as load_plugin() does.
+void check_plugins(const config::Config& config, const std::function<void(const std::string&)>& warn);
 
 }  // namespace ipcs::daemon

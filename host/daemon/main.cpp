@@ -30,7 +30,9 @@ int main(int argc, char** argv) {
     if (options.action != Options::Action::kRun) {
       const std::string text = ipcs::config::run_command(options, environment);
       if (options.action == Options::Action::kCheck)
-        ipcs::daemon::check_plugins(ipcs::config::load(options, environment));
+        ipcs::daemon::check_plugins(ipcs::config::load(options, environment), [](const std::string& warning) {
+          std::fprintf(stderr, "ipcsd: warning: %s\n", warning.c_str());
+        });
       std::fputs(text.c_str(), stdout);
       return std::fflush(stdout) == 0 ? ipcs::daemon::kExitOk : ipcs::daemon::kExitFailure;
     }

@@ -85,5 +85,28 @@ func betterCases() []testCase {
 			better: []difference{{call: "Read ", reference: "OK bytes=", ipcsd: "OutOfRange",
 				why: "containerd's store reads from 0 and hands out bytes of another range than asked for"}},
 		},
+		{
+			name: "negative write offset",
+			run: func(s *session) {
+				w := s.open("negative")
+				w.stat(1000, "")
+				w.write(0, blobA[:10])
+				w.write(-1, blobA[10:])
+				w.close()
+			},
+			better: []difference{{call: `Write WRITE ref="negative" total=0 expected="" offset=-1 `, reference: "OK", ipcsd: "OutOfRange",
+				why: "containerd's server appends the bytes although the client wants them elsewhere"}},
+		},
+		{
+			name: "unknown write action",
+			run: func(s *session) {
+				w := s.open("action")
+				w.stat(1000, "")
+				w.send(&api.WriteContentRequest{Action: 7})
+				w.close()
+			},
+			better: []difference{{call: "Write 7 ", reference: "OK", ipcsd: "InvalidArgument",
+				why: "containerd's server answers as if it had done what it does not know"}},
+		},
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // leastCalls guards against cases that end early without anybody noticing.
-const leastCalls = 300
+const leastCalls = 1200
 
 var (
 	blobA = content(1, 1000)

@@ -64,6 +64,18 @@ func TestPluginTable(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no such plugin", func(t *testing.T) {
+		arguments := config(t, process.Directory(t), "[plugins.locl]\nquota = 1\n")
+		words := []string{arguments[1] + ":", "[plugins.locl]", "did you mean", "local"}
+		code, text := configCheck(t, arguments[1])
+		refusal{code, text}.says(t, 2, words...)
+		refused(t, process.Ipcsd(t), nil, append(arguments, "--root", t.TempDir(), "--address", t.TempDir()+"/s")...).says(t, 2, words...)
+		arguments = config(t, process.Directory(t), "[plugins.tape]\nquota = 1\n")
+		code, text = configCheck(t, arguments[1])
+		if code != 0 || !strings.Contains(text, ": [plugins.tape]: there is no such plugin\n") {
+			t.Errorf("config check: %d, %s", code, text)
+		}
+	})
 	t.Run("no such backend", func(t *testing.T) {
 		arguments := config(t, process.Directory(t), "")
 		code, text := configCheck(t, arguments[1], "--backend", "lokal")
