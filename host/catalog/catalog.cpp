@@ -225,6 +225,16 @@ std::vector<std::string> Catalog::claimants(const Digest& digest) const {
   });
 }
 
+std::vector<std::string> Catalog::clients() const {
+  return state_->scan([](Connection& db) {
+    Statement row(db, "SELECT name FROM clients UNION SELECT client FROM ingests WHERE client <> ? ORDER BY 1");
+    row.text(kOperator);
+    std::vector<std::string> names;
+    while (row.step()) names.emplace_back(row.bytes(0));
+    return names;
+  });
+}
+
 void Catalog::forget(const Digest& digest) {
   const std::string key = digest_key(digest);
   state_->write(Durable::kNo, [&](Connection& db) {

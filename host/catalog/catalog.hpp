@@ -132,6 +132,9 @@ class Catalog {
   std::vector<Blob> list(const std::string& client, const std::string& after, size_t limit) const;
   // Names of the clients that claim the blob, sorted.
   std::vector<std::string> claimants(const Digest& digest) const;
+  // Names of the clients that have claims or ingests, sorted; whether sockets have them is not known here. Never the
+  // operator's.
+  std::vector<std::string> clients() const;
   // Drops the blob with all its claims, labels and pins: its bytes are gone for good.
   void forget(const Digest& digest);
 

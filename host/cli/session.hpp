@@ -74,6 +74,7 @@ CLI::Validator is_text();
 void add_content(CLI::App& app, Choice& choice);
 void add_transfer(CLI::App& content, Choice& choice);  // below `content`
 void add_pin(CLI::App& app, Choice& choice);
+void add_client(CLI::App& app, Choice& choice);
 void add_verify(CLI::App& app, Choice& choice);
 void add_usage(CLI::App& app, Choice& choice);
 void add_status(CLI::App& app, Choice& choice);

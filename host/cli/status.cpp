@@ -1,6 +1,7 @@
 // `ipcsctl status` and `ipcsctl backend status`: the daemon and its store.
 #include <fmt/format.h>
 
+#include "cli/client.hpp"
 #include "cli/session.hpp"
 #include "cli/text.hpp"
 
@@ -48,12 +49,7 @@ std::string to_copy_text(const admin_api::Amount& to_copy) {
 
 Json to_json(const admin_api::StatusResponse& status) {
   Json clients = Json::array();
-  for (const admin_api::Client& client : status.clients()) {
-    clients.push_back({{"name", client.name()},
-                       {"address", client.address()},
-                       {"claims", client.claims()},
-                       {"bytes", client.bytes()}});
-  }
+  for (const admin_api::Client& client : status.clients()) clients.push_back(client_json(client));
   const admin_api::Recovery& recovery = status.recovery();
   return {{"version", status.version()},
           {"started_at", time_text(status.started_ns())},
@@ -108,8 +104,11 @@ int status(Session& session, const NoArgs&) {
   table.add({"damaged:", std::to_string(status.damaged())});
   table.add({"ingests:", std::to_string(status.ingests())});
   for (const admin_api::Client& client : status.clients()) {
-    table.add({fmt::format("client {}:", client.name()), fmt::format("{}, {}, on {}", counted(client.claims(), "claim"),
-                                                                     size_text(client.bytes()), client.address())});
+    const std::string claims = fmt::format("{}, {}", counted(client.claims(), "claim"), size_text(client.bytes()));
+    table.add({fmt::format("client {}:", client.name()),
+               client.former() ? fmt::format("{}, {}, not configured: `ipcsctl client rm {}` drops what it holds",
+                                             claims, counted(client.ingests().count(), "ingest"), client.name())
+                               : fmt::format("{}, on {}", claims, client.address())});
   }
   const admin_api::Recovery& recovery = status.recovery();
   table.add({"at start:",

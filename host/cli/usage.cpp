@@ -16,7 +16,10 @@ int usage(Session& session, const NoArgs&) {
       session.connection.admin(), &admin_api::Admin::Stub::Usage, admin_api::UsageRequest());
   if (session.json()) {
     Json clients = Json::object();
-    for (const admin_api::ClientAmount& client : response.clients()) clients[client.name()] = to_json(client.amount());
+    for (const admin_api::ClientAmount& client : response.clients()) {
+      Json& json = clients[client.name()] = to_json(client.amount());
+      json["configured"] = !client.former();
+    }
     session.output.json({{"total", to_json(response.total())},
                          {"pinned", to_json(response.pinned())},
                          {"clients", std::move(clients)},
@@ -32,7 +35,8 @@ int usage(Session& session, const NoArgs&) {
   };
   row("pins", response.pinned(), "the operator's blobs");
   for (const admin_api::ClientAmount& client : response.clients())
-    row(client.name(), client.amount(), "blobs that this client claims");
+    row(client.name(), client.amount(),
+        client.former() ? "not configured: `ipcsctl client rm` drops its claims" : "blobs that this client claims");
   row("several", response.shared(), "counted above under each of their holders");
   row("anyone", response.total(), "all blobs, each counted once");
   row("ingests", response.ingests(), "bytes that are not committed");

@@ -159,6 +159,13 @@ void Content::remove(const Call& call, const Client& client, const Digest& diges
   }
 }
 
+std::optional<uint64_t> Content::drop_claim(const Call& call, const std::string& client, const Digest& digest) {
+  const auto lock = digests_.lock(digest);
+  const auto stored = backend().stat_blob(call, digest.to_string());
+  if (!catalog_.unclaim(client, digest) || !remove_bytes(call, digest) || !stored) return std::nullopt;
+  return stored->size;
+}
+
 bool Content::held_only_by(const Client& client, const Digest& digest) const noexcept {
   try {
     return catalog_.claimants(digest) == std::vector{client.name} && !catalog_.pinned(digest);
@@ -410,13 +417,15 @@ void Content::spare_descriptors(const std::string& what) {
                                                       "limit of open files (RLIMIT_NOFILE)", what));
 }
 
-void Content::remove_bytes(const Call& call, const Digest& digest) noexcept {
+bool Content::remove_bytes(const Call& call, const Digest& digest) noexcept {
   const Forget forget{open_blobs_, changes_, digest};
   try {
     stores_.remove(call, digest);
+    return true;
   } catch (const std::exception& e) {
     // The row is gone; the bytes are found again at the next start and offered to containerd's collector.
     log().warn("a deleted blob's bytes stay until the next start", {{"digest", digest.to_string()}, {"error", e.what()}});
+    return false;
   }
 }
 

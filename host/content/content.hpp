@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -110,6 +111,11 @@ class Content {
   // containerd's garbage collection. The operator is told when his pin can't be dropped.
   void remove(const Call& call, const Client& client, const Digest& digest);
 
+  // Drops the claim of a client that is not served any more, and the bytes when nothing else holds the blob. Returns
+  // how many bytes the current store got rid of; nothing when it has none of the blob or they stay. Unlike remove()
+  // throws, and nothing is changed, when the claim can't be dropped.
+  std::optional<uint64_t> drop_claim(const Call& call, const std::string& client, const Digest& digest);
+
   // Opens a blob for reading. kNotFound; kDataLoss as info(); kResourceExhausted when descriptors are short.
   std::shared_ptr<const OpenBlob> open(const Call& call, const Digest& digest);
 
@@ -179,7 +185,8 @@ class Content {
   // The client's ingests of that ref; the operator's own, or else everybody's.
   std::vector<catalog::Ingest> find_refs(const Client& client, const std::string& ref) const;
   std::vector<IngestStatus> statuses(const Call& call, const std::vector<catalog::Ingest>& rows);
-  void remove_bytes(const Call& call, const Digest& digest) noexcept;
+  // Returns whether they went.
+  bool remove_bytes(const Call& call, const Digest& digest) noexcept;
   // The current store has the blob. The caller holds the digest's lock.
   void now_in_current(const Call& call, const Digest& digest) noexcept;
   // Keeps descriptors for connections and the catalog: lets cached blobs go when they get short, and refuses `what` with

@@ -1,6 +1,7 @@
 // The catalog's pages of all holders, merged by digest.
 #include "content/usage.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 
@@ -65,13 +66,15 @@ Holdings::Page pins_of(const catalog::Catalog& catalog) {
 
 }  // namespace
 
-Usage usage(const Call& call, Content& content, const std::vector<std::string>& clients) {
+Usage usage(const Call& call, Content& content, const std::vector<std::string>& configured) {
   Usage result;
   const catalog::Catalog& catalog = content.catalog();
+  for (const std::string& client : configured) result.clients[client];
+  for (const std::string& client : catalog.clients()) result.clients[client];
   std::vector<Holdings> holdings;
   holdings.emplace_back(blobs_of(catalog, {}), &result.total);
   holdings.emplace_back(pins_of(catalog), &result.pinned);
-  for (const std::string& client : clients) holdings.emplace_back(blobs_of(catalog, client), &result.clients[client]);
+  for (auto& [client, amounts] : result.clients) holdings.emplace_back(blobs_of(catalog, client), &amounts.claims);
 
   for (;;) {
     std::optional<Digest> first;
@@ -88,9 +91,24 @@ Usage usage(const Call& call, Content& content, const std::vector<std::string>& 
   }
 
   const Client everybody{kOperator, true};
-  for (const IngestStatus& ingest : content.list_statuses(call, everybody, Filter::parse({})))
+  for (const IngestStatus& ingest : content.list_statuses(call, everybody, Filter::parse({}))) {
     result.ingests.add(ingest.offset);
+    const auto client = result.clients.find(ingest.client);
+    if (client != result.clients.end()) client->second.ingests.add(ingest.offset);
+  }
   return result;
+}
+
+std::map<std::string, ClientUsage> former_clients(const Call& call, Content& content,
+                                                  const std::vector<std::string>& configured) {
+  const std::vector<std::string> known = content.catalog().clients();
+  const auto is_configured = [&](const std::string& client) {
+    return std::find(configured.begin(), configured.end(), client) != configured.end();
+  };
+  if (std::all_of(known.begin(), known.end(), is_configured)) return {};
+  std::map<std::string, ClientUsage> clients = usage(call, content, configured).clients;
+  std::erase_if(clients, [&](const auto& client) { return is_configured(client.first); });
+  return clients;
 }
 
 Losses losses(const Call& call, Content& content) {

@@ -19,6 +19,7 @@
 #include "content/content.hpp"
 #include "content/recovery.hpp"
 #include "content/stores.hpp"
+#include "content/usage.hpp"
 #include "daemon/backend_config.hpp"
 #include "daemon/memory.hpp"
 #include "daemon/notify.hpp"
@@ -135,6 +136,23 @@ content::RecoveryReport recover(const config::Config& config, const RunOptions& 
   return report;
 }
 
+// A name in the configuration that was changed or dropped leaves claims and ingests that no containerd can delete.
+void warn_of_former_clients(const config::Config& config, content::Content& content, const log::Log& log) {
+  std::vector<std::string> configured;
+  for (const config::Socket& socket : config.grpc) configured.push_back(socket.name);
+  for (const auto& [name, holds] : content::former_clients(Call(), content, configured)) {
+    const std::string client = content::printable(name);
+    log.warn(fmt::format("client \"{}\" is not configured any more but still holds blobs or ingests: configure a socket "
+                         "of that name again, or drop what it holds with `ipcsctl client rm {}`",
+                         client, client),
+             {{"client", client},
+              {"claims", std::to_string(holds.claims.count)},
+              {"bytes", std::to_string(holds.claims.bytes)},
+              {"ingests", std::to_string(holds.ingests.count)},
+              {"ingest_bytes", std::to_string(holds.ingests.bytes)}});
+  }
+}
+
 service::Endpoint to_endpoint(const config::Socket& socket) {
   return {socket.address, socket.uid, socket.gid, socket.mode};
 }
@@ -235,6 +253,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   OpenStores stores(config, registry, metrics, log);
   content::Content content(*stores.both, *catalog, {.now = {}, .log = log});
   const content::RecoveryReport recovery = recover(config, options, *stores.both, *catalog, content, log);
+  warn_of_former_clients(config, content, log);
   metrics.at_scrape([&content] { return samples(content); });
 
   std::atomic<bool> ready{false};

@@ -1,9 +1,12 @@
 // Translation between ipcs.v1.Admin's messages and host/content.
 #include "service/admin_service.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 
 #include "content/copy.hpp"
+#include "content/release.hpp"
 #include "content/usage.hpp"
 #include "content/verify.hpp"
 #include "service/rpc.hpp"
@@ -25,6 +28,33 @@ std::vector<std::string> names_of(const std::vector<ListeningClient>& clients) {
 void set_amount(const content::Amount& amount, v1::Amount* out) {
   out->set_count(amount.count);
   out->set_bytes(amount.bytes);
+}
+
+// The configured clients in their order, then the others by name.
+struct KnownClient {
+  std::string name, address;
+  bool former;
+  content::ClientUsage usage;
+};
+
+std::vector<KnownClient> known_clients(const std::vector<ListeningClient>& configured, const content::Usage& usage) {
+  std::vector<KnownClient> clients;
+  std::map<std::string, content::ClientUsage> rest = usage.clients;
+  for (const ListeningClient& client : configured) {
+    clients.push_back({client.name, client.address, false, usage.clients.at(client.name)});
+    rest.erase(client.name);
+  }
+  for (const auto& [name, amounts] : rest) clients.push_back({name, {}, true, amounts});
+  return clients;
+}
+
+void set_client(const KnownClient& client, v1::Client* out) {
+  out->set_name(client.name);
+  out->set_address(client.address);
+  out->set_claims(client.usage.claims.count);
+  out->set_bytes(client.usage.claims.bytes);
+  set_amount(client.usage.ingests, out->mutable_ingests());
+  out->set_former(client.former);
 }
 
 void set_backend(const Call& call, const Store& store, v1::Backend* out) {
@@ -153,14 +183,7 @@ grpc::Status AdminService::Status(grpc::ServerContext* context, const v1::Status
     const content::Losses losses = content::losses(rpc.call(), content_);
     response->set_missing(losses.missing);
     response->set_damaged(losses.damaged);
-    for (const ListeningClient& client : facts_.clients) {
-      v1::Client* out = response->add_clients();
-      const content::Amount& claims = usage.clients.at(client.name);
-      out->set_name(client.name);
-      out->set_address(client.address);
-      out->set_claims(claims.count);
-      out->set_bytes(claims.bytes);
-    }
+    for (const KnownClient& client : known_clients(facts_.clients, usage)) set_client(client, response->add_clients());
     set_recovery(facts_.recovery, response->mutable_recovery());
     if (content_.stores().previous() != nullptr)
       set_previous(rpc.call(), content_.stores(), response->mutable_previous());
@@ -241,14 +264,48 @@ grpc::Status AdminService::Usage(grpc::ServerContext* context, const v1::UsageRe
     set_amount(usage.pinned, response->mutable_pinned());
     set_amount(usage.shared, response->mutable_shared());
     set_amount(usage.ingests, response->mutable_ingests());
-    for (const ListeningClient& client : facts_.clients) {
+    for (const KnownClient& client : known_clients(facts_.clients, usage)) {
       v1::ClientAmount* out = response->add_clients();
       out->set_name(client.name);
-      set_amount(usage.clients.at(client.name), out->mutable_amount());
+      set_amount(client.usage.claims, out->mutable_amount());
+      out->set_former(client.former);
     }
     const StoreInfo store = content_.backend().info(rpc.call());
     response->set_free_bytes(store.free_bytes);
     response->set_quota_bytes(store.quota_bytes);
+  });
+}
+
+grpc::Status AdminService::ListClients(grpc::ServerContext* context, const v1::ListClientsRequest*,
+                                       v1::ListClientsResponse* response) {
+  const Rpc rpc(*context, "ListClients", log_);
+  return rpc.run([&] {
+    const content::Usage usage = content::usage(rpc.call(), content_, names_of(facts_.clients));
+    for (const KnownClient& client : known_clients(facts_.clients, usage)) set_client(client, response->add_clients());
+  });
+}
+
+grpc::Status AdminService::RemoveClient(grpc::ServerContext* context, const v1::RemoveClientRequest* request,
+                                        v1::RemoveClientResponse* response) {
+  const Rpc rpc(*context, "RemoveClient", log_);
+  return rpc.run([&] {
+    for (const ListeningClient& client : facts_.clients) {
+      if (client.name != request->name()) continue;
+      throw Error(
+          Code::kFailedPrecondition,
+          fmt::format("client \"{}\": is configured, on {}, and its containerd relies on what it holds; take its "
+                      "socket out of the configuration and restart ipcsd first",
+                      client.name, client.address));
+    }
+    const content::Released released = content::release_client(rpc.call(), content_, request->name());
+    log_.info("what a former client held was dropped", {{"client", content::printable(request->name())},
+                                                        {"claims", std::to_string(released.claims.count)},
+                                                        {"freed_blobs", std::to_string(released.freed.count)},
+                                                        {"freed_bytes", std::to_string(released.freed.bytes)},
+                                                        {"ingests", std::to_string(released.ingests.count)}});
+    set_amount(released.claims, response->mutable_claims());
+    set_amount(released.freed, response->mutable_freed());
+    set_amount(released.ingests, response->mutable_ingests());
   });
 }
 

@@ -54,6 +54,8 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status CopyBackend(grpc::ServerContext*, const v1::CopyBackendRequest*,
                            grpc::ServerWriter<v1::CopyBackendResponse>*) override;
   grpc::Status Usage(grpc::ServerContext*, const v1::UsageRequest*, v1::UsageResponse*) override;
+  grpc::Status ListClients(grpc::ServerContext*, const v1::ListClientsRequest*, v1::ListClientsResponse*) override;
+  grpc::Status RemoveClient(grpc::ServerContext*, const v1::RemoveClientRequest*, v1::RemoveClientResponse*) override;
   grpc::Status ListPlugins(grpc::ServerContext*, const v1::ListPluginsRequest*, v1::ListPluginsResponse*) override;
 
  private:

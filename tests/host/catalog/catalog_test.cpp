@@ -61,6 +61,23 @@ TEST_CASE_METHOD(Fixture, "a claim made again keeps times and labels, takes size
         Code::kInvalidArgument);
 }
 
+TEST_CASE_METHOD(Fixture, "clients are those with claims or ingests, the operator is none") {
+  CHECK(catalog->clients().empty());
+  catalog->claim("c", digest(1), 7, 1, nullptr);
+  catalog->claim("a", digest(1), 7, 1, nullptr);
+  catalog->claim("a", digest(2), 7, 1, nullptr);
+  catalog->pin(digest(3), 7, 1, "");
+  catalog->put_ingest({"key-1", "b", "ref", {}, 0, 1, 1});
+  catalog->put_ingest({"key-2", "c", "ref", {}, 0, 1, 1});
+  catalog->put_ingest({"key-3", kOperator, "ref", {}, 0, 1, 1});
+  reopen();
+  CHECK(catalog->clients() == std::vector<std::string>{"a", "b", "c"});
+  catalog->drop_ingest("key-1");
+  catalog->drop_ingest("key-2");
+  catalog->unclaim("a", digest(1));
+  CHECK(catalog->clients() == std::vector<std::string>{"a", "c"});
+}
+
 TEST_CASE_METHOD(Fixture, "the last hold that goes tells the caller to remove the bytes") {
   CHECK_FALSE(catalog->unclaim("a", digest(1)));
   catalog->claim("a", digest(1), 7, 1, nullptr);

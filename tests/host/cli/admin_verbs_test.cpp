@@ -12,6 +12,16 @@ using Catch::StartsWith;
 
 const std::string kUnknown = "sha256:" + std::string(64, '0');
 
+// A client without ingests, as `status` and `client ls` have it.
+Json client_json(const std::string& name, const std::string& address, int claims, int bytes) {
+  return {{"name", name},
+          {"address", address},
+          {"claims", claims},
+          {"bytes", bytes},
+          {"configured", !address.empty()},
+          {"ingests", {{"count", 0}, {"bytes", 0}}}};
+}
+
 TEST_CASE("pins are added, listed and removed") {
   Control control;
   const oci::Digest digest = control.world.put(control.world.a, "blob");
@@ -158,7 +168,12 @@ TEST_CASE("df tells who holds how much") {
   const auto amount = [](int count, int bytes) { return Json({{"count", count}, {"bytes", bytes}}); };
   CHECK(json["total"] == amount(3, 6));
   CHECK(json["pinned"] == amount(2, 5));
-  CHECK(json["clients"] == Json({{"a", amount(2, 4)}, {"b", amount(1, 3)}}));
+  const auto client = [&](int count, int bytes) {
+    Json claims = amount(count, bytes);
+    claims["configured"] = true;
+    return claims;
+  };
+  CHECK(json["clients"] == Json({{"a", client(2, 4)}, {"b", client(1, 3)}}));
   CHECK(json["shared"] == amount(1, 3));
   CHECK(json["ingests"] == amount(1, 4));
   CHECK(json["free_bytes"] == 0);
@@ -190,8 +205,7 @@ TEST_CASE("status tells about daemon, store, clients and start") {
   CHECK(json["missing"] == 0);
   CHECK(json["damaged"] == 1);
   CHECK(json["ingests"] == 0);
-  CHECK(json["clients"] == Json::array({{{"name", "a"}, {"address", "/run/a.sock"}, {"claims", 1}, {"bytes", 1}},
-                                        {{"name", "b"}, {"address", "/run/b.sock"}, {"claims", 0}, {"bytes", 0}}}));
+  CHECK(json["clients"] == Json::array({client_json("a", "/run/a.sock", 1, 1), client_json("b", "/run/b.sock", 0, 0)}));
   CHECK(json["recovery"] ==
         Json({{"blobs", 7}, {"bytes", 700}, {"adopted", 1}, {"missing", 2}, {"damaged", 3}, {"dropped_ingests", 4}}));
 
@@ -210,6 +224,77 @@ TEST_CASE("status tells about daemon, store, clients and start") {
     world.memory->read_only = true;
   }
   CHECK_THAT(control.ctl({"backend", "status"}).out, Contains("state:     read-only\n"));
+}
+
+// A daemon in whose catalog "old" has two blobs, one of them with client a, and an ingest.
+struct FormerClient {
+  Control control;
+  World& world = control.world;
+  const content::Client old{"old"};
+  const oci::Digest own = world.put(old, "own"), shared = world.put(old, "shared");
+
+  FormerClient() {
+    world.content->info(world.call, world.a, shared);
+    world.content->open_writer(world.call, old, "ref", 0, {}).write(world.call, bytes_of("12345"));
+  }
+};
+
+TEST_CASE("clients that are no longer configured are listed as such") {
+  FormerClient test;
+  Control& control = test.control;
+  Json old = client_json("old", "", 2, 9);
+  old["ingests"] = {{"count", 1}, {"bytes", 5}};
+  const Json all = Json::array({client_json("a", "/run/a.sock", 1, 6), client_json("b", "/run/b.sock", 0, 0), old});
+  CHECK(control.ctl({"client", "ls", "--format=json"}).json() == all);
+  CHECK(control.ctl({"status", "--format=json"}).json()["clients"] == all);
+  check_out(control.ctl({"client", "list", "-q"}), "a\nb\nold\n");
+  check_out(control.ctl({"client", "ls"}),
+            "NAME  ADDRESS      CLAIMS  SIZE  INGESTS\n"
+            "a     /run/a.sock       1    6B        0\n"
+            "b     /run/b.sock       0    0B        0\n"
+            "old   -                 2    9B        1\n");
+  CHECK_THAT(control.ctl({"status"}).out,
+             Contains("client a:    1 claim, 6B, on /run/a.sock\n") &&
+                 Contains("client old:  2 claims, 9B, 1 ingest, not configured: `ipcsctl client rm old` drops what it "
+                          "holds\n"));
+  const Json df = control.ctl({"df", "--format=json"}).json();
+  CHECK(df["clients"]["old"] == Json({{"count", 2}, {"bytes", 9}, {"configured", false}}));
+  CHECK(df["clients"]["a"]["configured"] == true);
+  CHECK(df["shared"] == Json({{"count", 1}, {"bytes", 6}}));
+  CHECK_THAT(control.ctl({"df"}).out, Contains("\nold          2    9B  not configured: `ipcsctl client rm` drops"));
+}
+
+TEST_CASE("client rm drops what a client holds that is no longer configured") {
+  FormerClient test;
+  Control& control = test.control;
+  const auto refused = [&](const std::string& name, const std::string& text) {
+    check_failed(control.ctl({"client", "rm", name}), 1, text);
+  };
+  refused("a", "client \"a\": is configured, on /run/a.sock");
+  refused("odl", "client \"odl\": has no claims and no ingests (did you mean \"old\"?)");
+  refused("other", "client \"other\": has no claims and no ingests; `ipcsctl client ls` lists");
+  refused("operator", "client \"operator\": is no client's name");
+  refused("", "client \"\": is no client's name");
+  CHECK(test.world.listed(test.world.a) == names({test.shared}));
+  CHECK(test.world.listed(test.old) == names({test.own, test.shared}));
+
+  SECTION("as text") {
+    check_out(control.ctl({"client", "rm", "old"}),
+              "old: dropped 2 claims (9B) and 1 ingest (5B); 1 blob (3B) removed, as nobody else held them\n");
+  }
+  SECTION("as JSON, with others that fail") {
+    const Result result = control.ctl({"client", "rm", "--format=json", "b", "old"});
+    check_failed({result.code, result.signal, {}, result.err}, 1, "client \"b\": is configured");
+    CHECK(result.json() == Json::array({{{"name", "old"},
+                                         {"claims", {{"count", 2}, {"bytes", 9}}},
+                                         {"freed", {{"count", 1}, {"bytes", 3}}},
+                                         {"ingests", {{"count", 1}, {"bytes", 5}}}}}));
+  }
+  CHECK_FALSE(test.world.memory->has(test.own.to_string()));
+  CHECK(test.world.memory->ingest_count() == 0);
+  CHECK(test.world.read(test.shared) == "shared");
+  check_out(control.ctl({"client", "ls", "-q"}), "a\nb\n");
+  refused("old", "client \"old\": has no claims and no ingests");
 }
 
 TEST_CASE("plugins that the daemon found") {

@@ -209,7 +209,7 @@ TEST_CASE("more blobs than a page") {
   CHECK(verify(world).end.done_blobs == 600);
   const content::Usage usage = content::usage(world.call, *world.content, {"a", "b"});
   CHECK(usage.total.count == 600);
-  CHECK(usage.clients.at("a").count == 300);
+  CHECK(usage.clients.at("a").claims.count == 300);
   CHECK(usage.shared.count == 0);
   CHECK(usage.pinned.count == 0);
 }
@@ -219,11 +219,18 @@ TEST_CASE("usage counts a shared blob under each of its holders, also when a hol
   world.put(world.a, "1");
   const auto shared = world.put(world.b, "22");
   world.content->info(world.call, world.a, shared);
-  const content::Usage usage = content::usage(world.call, *world.content, {"a"});
-  CHECK(usage.total.bytes == 3);
-  CHECK(usage.clients.at("a").bytes == 3);
-  CHECK(usage.shared.count == 0);  // b is not asked for
-  CHECK(content::usage(world.call, *world.content, {"a", "b"}).shared.bytes == 2);
+  world.content->open_writer(world.call, world.b, "ref", 0, {}).write(world.call, bytes_of("333"));
+  for (const std::vector<std::string>& configured : {std::vector<std::string>{"a"}, {"a", "b"}, {"c"}, {}}) {
+    const content::Usage usage = content::usage(world.call, *world.content, configured);
+    CHECK(usage.total.bytes == 3);
+    CHECK(usage.clients.at("a").claims.bytes == 3);
+    CHECK(usage.clients.at("a").ingests.count == 0);
+    CHECK(usage.clients.at("b").claims.bytes == 2);
+    CHECK(usage.clients.at("b").ingests.bytes == 3);
+    CHECK(usage.clients.size() == (configured == std::vector<std::string>{"c"} ? 3 : 2));
+    CHECK(usage.shared.bytes == 2);
+    CHECK(usage.ingests.bytes == 3);
+  }
 }
 
 TEST_CASE("losses are counted without reading") {

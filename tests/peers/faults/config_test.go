@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -164,4 +165,74 @@ mode = "0660"
 	wants(t, err, codes.OK)
 	holds(t, ctx, clients[theirs], []blob.Blob{b})
 	daemon.Stop()
+}
+
+// TestRenamedSocket gives a socket another name between two starts: what the old name holds is shown, goes only when the
+// operator says so, and belongs to the old name again where that comes back.
+func TestRenamedSocket(t *testing.T) {
+	t.Parallel()
+	base := process.Directory(t)
+	root, socket := filepath.Join(base, "root"), filepath.Join(base, "c.sock")
+	start := func(name string) *process.Daemon {
+		return process.StartWith(t, process.Ipcsd(t), root, socket, config(t, base, fmt.Sprintf(
+			"root = %q\nbackend = \"local\"\n[[grpc]]\nname = %q\naddress = %q\n[control]\naddress = %q\n",
+			root, name, socket, filepath.Join(root, "control.sock")))...)
+	}
+	const warning = "is not configured any more but still holds blobs or ingests"
+	ctx := process.Context(t)
+	b := blob.New(1, 100_000)
+	first := start("one")
+	wants(t, blob.Put(ctx, first.Client(), "a", b.Bytes()), codes.OK)
+	if output, code := ipcsctl(t, first, nil, "client", "rm", "one"); code != 1 || !strings.Contains(output, "is configured") {
+		t.Errorf("a configured client: %d, %s", code, output)
+	}
+	first.Stop()
+
+	second := start("two")
+	output, _ := ipcsctl(t, second, nil, "status", "--format=json")
+	var status struct {
+		Clients []struct {
+			Name       string
+			Claims     int
+			Configured bool
+		}
+	}
+	if err := json.Unmarshal([]byte(output), &status); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	if got := fmt.Sprint(status.Clients); got != "[{two 0 true} {one 1 false}]" {
+		t.Errorf("clients: %s", got)
+	}
+	second.Stop()
+	if log := second.Output(); strings.Count(log, warning) != 1 || !strings.Contains(log, "ipcsctl client rm one") ||
+		!strings.Contains(log, "100000") {
+		t.Errorf("no warning: %s", log)
+	}
+
+	third := start("one")
+	if listed, err := blob.List(ctx, third.Client()); err != nil || len(listed) != 1 {
+		t.Errorf("%d blobs, 1 is due: %v", len(listed), err)
+	}
+	holds(t, ctx, third.Client(), []blob.Blob{b})
+	third.Stop()
+	if log := third.Output(); strings.Contains(log, warning) {
+		t.Errorf("a warning: %s", log)
+	}
+
+	fourth := start("two")
+	if output, code := ipcsctl(t, fourth, nil, "client", "rm", "one"); code != 0 || !strings.Contains(output, "1 blob (100kB) removed") {
+		t.Errorf("client rm: %d, %s", code, output)
+	}
+	if output, code := ipcsctl(t, fourth, nil, "client", "rm", "one"); code != 1 || !strings.Contains(output, "no claims") {
+		t.Errorf("client rm again: %d, %s", code, output)
+	}
+	if output, _ := ipcsctl(t, fourth, nil, "content", "ls", "-q"); output != "" {
+		t.Errorf("left: %s", output)
+	}
+	fourth.Stop()
+	fifth := start("two")
+	fifth.Stop()
+	if log := fifth.Output(); strings.Contains(log, warning) {
+		t.Errorf("a warning: %s", log)
+	}
 }
