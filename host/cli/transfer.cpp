@@ -181,7 +181,7 @@ class Ingestion {
     message.set_offset(static_cast<int64_t>(offset_));
     message.set_total(static_cast<int64_t>(args_.size > 0 ? args_.size : offset_));
     message.set_expected(args_.digest);
-    const std::string digest = stream.ask(message).digest();
+    const std::string digest = commit(stream, message);
     if (digest != hashed() && digest != args_.digest)
       throw Error(Code::kDataLoss,
                   fmt::format("ref {}: {} was sent, ipcsd stored {}", printable(args_.ref), hashed(), digest));
@@ -194,6 +194,17 @@ class Ingestion {
   void clear() { progress_->clear(); }
 
  private:
+  std::string commit(WriteStream& stream, const content_api::WriteContentRequest& message) {
+    try {
+      return stream.ask(message).digest();
+    } catch (const Error& e) {
+      // Another digest or size than was expected. The bytes may be right and the expectation wrong.
+      if (e.code() != Code::kFailedPrecondition) throw;
+      throw Error(e.code(), fmt::format("{}; the ingest stays, `ipcsctl content abort {}` drops it", e.what(),
+                                        printable(args_.ref)));
+    }
+  }
+
   // Opens the ref, and goes on behind the bytes that are held under it when the input begins with the same.
   void begin(WriteStream& stream) {
     content_api::WriteContentRequest message;

@@ -24,6 +24,14 @@ std::string new_key() {
   return key;
 }
 
+// What a backend says of an ingest, which it knows by a key that tells a client nothing.
+Error with_ref(const Error& e, const catalog::Ingest& ingest) {
+  std::string words = e.what();
+  const std::string by_key = fmt::format("ingest {}: ", ingest.key);
+  if (const size_t at = words.find(by_key); at != std::string::npos) words.erase(at, by_key.size());
+  return Error(e.code(), fmt::format("ingest ref \"{}\": {}", printable(ingest.ref), words));
+}
+
 // Hashes the bytes held from the start; returns how many could be read.
 uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) {
   std::vector<uint8_t> buffer;
@@ -211,7 +219,8 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
   require_open();
   const uint64_t size = open_->offset;
   if (total > 0 && total != size)
-    throw Error(Code::kFailedPrecondition, fmt::format("unexpected commit size {}, expected {}", size, total));
+    throw Error(Code::kFailedPrecondition, fmt::format("ingest ref \"{}\": unexpected commit size {}, expected {}",
+                                                       printable(open_->row.ref), size, total));
   const std::optional<Digest> wanted = expected.empty() ? std::nullopt : std::optional(Digest::parse(expected));
   const Digest actual = content_digest(call, wanted ? wanted->algorithm() : open_->hasher.algorithm());
   const Digest digest = wanted.value_or(actual);
@@ -227,7 +236,7 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
   } catch (const Error& e) {
     if (e.code() != Code::kAlreadyExists) {
       if (pin_begun) content_->catalog_.cancel_pin(digest);
-      throw;
+      throw with_ref(e, open_->row);
     }
     open_->bytes.reset();
     content_->now_in_current(call, digest);

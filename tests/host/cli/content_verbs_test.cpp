@@ -46,7 +46,9 @@ TEST_CASE("ingest takes a file, and the empty blob") {
 
 TEST_CASE("ingest refuses bytes that are not the expected ones") {
   Control control;
-  check_failed(control.ctl_with("hello", {"content", "ingest", "r", "--expected-digest", kUnknown}), 1, "wrong digest");
+  check_failed(control.ctl_with("hello", {"content", "ingest", "r", "--expected-digest", kUnknown}), 1,
+               "ipcsctl: ingest ref \"r\": wrong digest; the ingest stays, `ipcsctl content abort r` "
+               "drops it");
   check_failed(control.ctl_with("hello", {"content", "ingest", "s", "--expected-size", "6"}), 1, "size");
   CHECK_FALSE(control.world.memory->has(digest_of("hello").to_string()));
 }

@@ -187,7 +187,7 @@ class Ingest final : public plugin::Ingest {
       if (size != held().size()) throw Error(Code::kFailedPrecondition, "commit: wrong size");
       const auto real = oci::Digest::of(std::span<const uint8_t>(held()), oci::Digest::parse(content_digest).algorithm());
       if (real.to_string() != content_digest) memory_->breaches.push_back("the host hashed other bytes than it sent");
-      if (digest != content_digest) throw Error(Code::kFailedPrecondition, "commit: wrong digest");
+      if (digest != content_digest) throw Error(Code::kFailedPrecondition, "ingest " + key_ + ": wrong digest");
     }
     if (memory_->before_visible) memory_->before_visible(name);
     const std::lock_guard lock(memory_->mutex);
