@@ -64,6 +64,17 @@ def pull_unpack_run(lab):
     expect_equal("content plugins", [(words[1], words[-1]) for words in content], [("ipcs", "ok")])
 
 
+def example_config(lab):
+    """containerd starts with the example configuration for its version, and an image is pulled and run."""
+    registry, ipcsd = lab.registry(), lab.ipcsd()
+    containerd = lab.containerd(ipcsd.socket, example=True)
+    made = image.make("example")
+    reference = registry.push("example:1", made)
+    containerd.pull(reference)
+    expect_runs(containerd, reference, "example")
+    ipcsd.check_blobs(made.digests)
+
+
 def image_gc_frees_bytes(lab):
     """Removing an image frees its bytes, but not those that another image has too."""
     registry, ipcsd = lab.registry(), lab.ipcsd()
@@ -462,7 +473,7 @@ def previous_backend_is_needed(lab):
     ipcsd.ctl("verify", digest)
 
 
-CASES = [pull_unpack_run, image_gc_frees_bytes, export_import, push, content_commands, several_images_at_once,
+CASES = [pull_unpack_run, example_config, image_gc_frees_bytes, export_import, push, content_commands, several_images_at_once,
          present_content_moves_no_bytes, isolated_policy, operators_blobs_survive_gc, operators_blob_in_an_image,
          two_containerds, restart_between_pulls, stopped_during_pull, killed_during_pull,
          change_of_backend, killed_during_copy, previous_backend_is_needed]

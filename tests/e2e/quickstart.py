@@ -19,7 +19,8 @@ def fail(message, output=""):
     sys.exit(f"{message}\n{output}")
 
 
-def check_run():
+def check_run(limit=500):
+    """One whole run, of at most so many seconds."""
     with tempfile.TemporaryDirectory(prefix="ipcs-qs-") as directory:
         start = time.monotonic()
         done = subprocess.run([SCRIPT], env={**os.environ, "TMPDIR": directory}, stdin=subprocess.DEVNULL, text=True,
@@ -36,7 +37,10 @@ def check_run():
             fail("something is still mounted")
         if left := processes_naming(directory):
             fail(f"processes still run: {left}")
-        print(f"took {time.monotonic() - start:.1f} s")
+        took = time.monotonic() - start
+        print(f"took {took:.1f} s")
+        if took > limit:
+            fail(f"took {took:.1f} s, more than {limit}")
 
 
 def check_unprivileged():
@@ -52,3 +56,4 @@ def check_unprivileged():
 if __name__ == "__main__":
     check_unprivileged()
     check_run()
+    check_run(60)  # nothing is left to install or build

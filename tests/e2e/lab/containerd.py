@@ -55,12 +55,24 @@ def binaries(version):
     return cache / "ipcs" / "peers" / version
 
 
+def _example(version, content, disabled):
+    name = "config-1.6.toml" if version.startswith("1.") else "config-2.x.toml"
+    text = (Path(__file__).resolve().parents[3] / "examples" / "containerd" / name).read_text()
+    for theirs, ours in ((f'disabled_plugins = ["{_BUILT_IN}"]', "disabled_plugins = " + json.dumps(disabled)),
+                         ('"/run/ipcs/ipcs.sock"', f'"{content}"')):
+        if text.count(theirs) != 1:
+            raise Failure(f"{name} does not say {theirs} once")
+        text = text.replace(theirs, ours)
+    return text
+
+
 class Containerd:
     """Started at once. `content` is the socket of an ipcsd; None: containerd's own store."""
 
     def __init__(self, directory: Path, version, content, policy="shared", snapshotter="overlayfs", cri=None,
-                 variables=None):
-        """`cri`: makes the CRI plugin's configuration from version and directory; None turns the plugin off.
+                 variables=None, example=False):
+        """`example`: with the configuration of examples/containerd, but for addresses and what a private one must not touch.
+        `cri`: makes the CRI plugin's configuration from version and directory; None turns the plugin off.
         `variables`: more of them for the environment."""
         directory.mkdir()
         self.directory, self.version, self.snapshotter = directory, version, snapshotter
@@ -73,6 +85,11 @@ class Containerd:
                             "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **(variables or {})}
         disabled = _DISABLED + ([_BUILT_IN] if content else []) + ([] if cri else _CRI[version])
         self._config = directory / "config.toml"
+        self._flags = []
+        if example:
+            self._config.write_text(_example(version, content, disabled))
+            self._flags = ["--root", directory / "root", "--state", directory / "state", "--address", self.socket]
+            return self.start()
         self._config.write_text(_CONFIG.format(
             config_version=2 if version.startswith("1.") else 3, directory=directory, socket=self.socket, policy=policy,
             disabled=", ".join(f'"{p}"' for p in disabled))
@@ -80,7 +97,7 @@ class Containerd:
         self.start()
 
     def start(self):
-        self.process = Process(f"containerd {self.version}", [self._binaries / "containerd", "-c", self._config],
+        self.process = Process(f"containerd {self.version}", [self._binaries / "containerd", "-c", self._config, *self._flags],
                                self.directory / "log", self.environment)
         wait_for(f"containerd {self.version}", lambda: self.ctr("version", check=False).returncode == 0, alive=self.process)
 
