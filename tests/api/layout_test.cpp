@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "ipcs/content_store.h"
+#include "ipcs/extensions.h"
 
 #define AT(type, member, offset) static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
 #define SIZE(type, size) static_assert(sizeof(type) == (size) && std::is_standard_layout_v<type>, #type " has changed")
@@ -121,6 +122,57 @@ AT(ipcs_plugin, reader, 72);
 AT(ipcs_plugin, ingest, 80);
 AT(ipcs_plugin, cursor, 88);
 SIZE(ipcs_plugin, 96);
+
+AT(ipcs_cid, size, 0);
+AT(ipcs_cid, text, 4);
+SIZE(ipcs_cid, 164);
+
+AT(ipcs_locate_ops, struct_size, 0);
+AT(ipcs_locate_ops, cid_of, 8);
+AT(ipcs_locate_ops, look_up, 16);
+SIZE(ipcs_locate_ops, 24);
+
+AT(ipcs_block, size, 0);
+AT(ipcs_block, offset, 8);
+AT(ipcs_block, length, 16);
+AT(ipcs_block, flags, 24);
+AT(ipcs_block, cid, 28);
+SIZE(ipcs_block, 192);
+
+AT(ipcs_blocks_ops, struct_size, 0);
+AT(ipcs_blocks_ops, open, 8);
+AT(ipcs_blocks_ops, next, 16);
+AT(ipcs_blocks_ops, close, 24);
+SIZE(ipcs_blocks_ops, 32);
+
+AT(ipcs_adopted, struct_size, 0);
+AT(ipcs_adopted, size, 8);
+AT(ipcs_adopted, blocks, 16);
+AT(ipcs_adopted, block_bytes, 24);
+AT(ipcs_adopted, digest, 32);
+AT(ipcs_adopted, cid, 192);
+SIZE(ipcs_adopted, 360);
+
+AT(ipcs_adopt_ops, struct_size, 0);
+AT(ipcs_adopt_ops, adopt_blob, 8);
+AT(ipcs_adopt_ops, adopt_cid, 16);
+SIZE(ipcs_adopt_ops, 24);
+
+AT(ipcs_car_ops, struct_size, 0);
+AT(ipcs_car_ops, open_export, 8);
+AT(ipcs_car_ops, read, 16);
+AT(ipcs_car_ops, close_export, 24);
+AT(ipcs_car_ops, open_import, 32);
+AT(ipcs_car_ops, append, 40);
+AT(ipcs_car_ops, finish, 48);
+AT(ipcs_car_ops, close_import, 56);
+SIZE(ipcs_car_ops, 64);
+
+AT(ipcs_prefetch_ops, struct_size, 0);
+AT(ipcs_prefetch_ops, prefetch, 8);
+SIZE(ipcs_prefetch_ops, 16);
+
+static_assert(IPCS_BLOCK_LEAF == 1 && IPCS_BLOCK_LOCAL == 2);
 
 static_assert(IPCS_ABI_MAGIC == 0x0a31765343504900u);
 static_assert(IPCS_ABI_MAJOR == 1);

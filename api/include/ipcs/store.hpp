@@ -258,6 +258,7 @@ class Store {
 
   const ipcs_plugin& plugin() const noexcept { return *plugin_; }
   const ipcs_store_ops* ops() const noexcept { return plugin_->store; }
+  ipcs_store* handle() const noexcept { return store_.get(); }  // for the functions of an extension's table
 
   StoreInfo info(const Call& call) const {
     ipcs_status status;
@@ -322,7 +323,7 @@ class Store {
     ipcs_status status;
     return removed(store_->discard_ingest(store_.get(), call.abi(), to_abi(key), &status), status);
   }
-  // The table of an optional feature, or null.
+  // The table of an optional feature, or null; store_extensions.hpp has a class for each.
   const void* extension(const char* id) const noexcept { return store_->extension(store_.get(), id); }
 
  private:
