@@ -12,6 +12,8 @@ const char* kind_name(admin_api::Finding::Kind kind) {
       return "damaged";
     case admin_api::Finding::MISSING:
       return "missing";
+    case admin_api::Finding::REFUSED:
+      return "refused";
     case admin_api::Finding::UNREADABLE:
       return "unreadable";
     default:

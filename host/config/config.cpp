@@ -49,6 +49,7 @@ void lay(Config& config, const Settings& settings) {
   lay(config.backend, settings.backend);
   lay(config.previous, settings.previous);
   lay(config.adopt, settings.adopt);
+  lay(config.look_up_timeout, settings.look_up_timeout);
   lay(config.metrics_address, settings.metrics_address);
   lay(config.log_level, settings.log_level);
   lay(config.log_format, settings.log_format);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ struct Config {
   std::string backend;                   // a plugin's name
   std::string previous;                  // the backend before it, empty: none
   Adopt adopt = Adopt::kOperator;
+  std::chrono::milliseconds look_up_timeout{100};  // of a search for an unknown blob on the network; 0: none
   std::vector<Socket> grpc;     // at least one; names and addresses differ
   Socket control;               // named "operator"
   std::string metrics_address;  // host:port, empty: off
@@ -57,6 +59,7 @@ struct Settings {
   std::optional<std::string> root, backend, previous, metrics_address;
   std::optional<std::vector<std::string>> plugin_dirs;
   std::optional<Adopt> adopt;
+  std::optional<std::chrono::milliseconds> look_up_timeout;
   std::vector<Socket> grpc;
   std::optional<Socket> control;                        // an empty address: the default one
   std::optional<std::string> address, control_address;  // of the one gRPC socket and of the control socket alone

@@ -54,6 +54,10 @@ backend = {backend}
 # collection.
 adopt = "operator"
 
+# How long containerd's question for a blob that is not here may be taken to the network, by backends that have one:
+# "100ms", "1s", at most "10s"; "0" turns it off. containerd waits meanwhile, and then downloads the blob itself.
+look_up_timeout = "100ms"
+
 # A socket for one containerd. More containerds get more of these tables, each with a name and address of its own; blobs
 # that one of them deletes stay for the others.
 {grpc}[[grpc]]

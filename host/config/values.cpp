@@ -124,6 +124,23 @@ std::string to_client_name(std::string_view text) {
   return std::string(text);
 }
 
+std::chrono::milliseconds to_look_up_timeout(std::string_view text) {
+  if (text == "0") return std::chrono::milliseconds(0);
+  std::string_view digits = text;
+  int64_t unit = 0;  // in milliseconds
+  if (digits.ends_with("ms")) {
+    unit = 1;
+    digits.remove_suffix(2);
+  } else if (digits.ends_with('s')) {
+    unit = 1000;
+    digits.remove_suffix(1);
+  }
+  const auto number = to_number(digits, 10);
+  if (unit == 0 || !number || *number > 10'000 / unit)
+    refuse("wants a time such as \"100ms\" or \"1s\", at most \"10s\", or \"0\", not " + in_quotes(text));
+  return std::chrono::milliseconds(*number * unit);
+}
+
 mode_t to_mode(std::string_view text) {
   std::string_view digits = text;
   if (digits.starts_with("0o")) digits.remove_prefix(2);

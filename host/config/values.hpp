@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,9 @@ std::string to_plugin_name(std::string_view text);
 
 // The name of a client: [a-z][a-z0-9-]{0,31}, not "operator".
 std::string to_client_name(std::string_view text);
+
+// "250ms", "1s" or "0", at most ten seconds.
+std::chrono::milliseconds to_look_up_timeout(std::string_view text);
 
 // File permissions in octal, "0660" or "0o660", at most 0777.
 mode_t to_mode(std::string_view text);

@@ -90,13 +90,22 @@ std::string printable(std::string_view foreign) {
 }
 
 Content::Content(Stores& stores, catalog::Catalog& catalog, Options options)
-    : stores_(stores), catalog_(catalog), options_(with_defaults(std::move(options))), open_blobs_(options_.open_blobs) {}
+    : stores_(stores),
+      catalog_(catalog),
+      options_(with_defaults(std::move(options))),
+      open_blobs_(options_.open_blobs),
+      look_ups_(Locator::of(stores.current()), options_.look_up_timeout, options_.log) {}
 
 Content::~Content() = default;
 
 Blob Content::info(const Call& call, const Client& client, const Digest& digest) {
+  if (auto found = find(call, client, digest)) return *std::move(found);
+  throw_not_found(digest);
+}
+
+std::optional<Blob> Content::find(const Call& call, const Client& client, const Digest& digest) {
   auto stored = stores_.stat(call, digest);
-  if (!stored) throw_not_found(digest);
+  if (!stored) return std::nullopt;
   auto known = client.is_operator ? catalog_.find_any(client.name, digest) : catalog_.find(client.name, digest);
   // A claim that is there may still be on its way to the disk: whoever makes it holds the digest's lock until it is
   // safe.
@@ -104,10 +113,10 @@ Blob Content::info(const Call& call, const Client& client, const Digest& digest)
     const auto lock = digests_.lock(digest);
     hold_existing(call, client, digest);
     stored = stores_.stat(call, digest);  // it may have gone or been healed meanwhile
-    if (!stored) throw_not_found(digest);
+    if (!stored) return std::nullopt;
     known = catalog_.find_any(client.name, digest);
   }
-  if (!known) return {digest, stored->size, stored->created_ns, stored->modified_ns, {}};
+  if (!known) return Blob{digest, stored->size, stored->created_ns, stored->modified_ns, {}};
   if (known->size != stored->size) throw_cut(digest, stored->size, known->size);
   return *std::move(known);
 }
@@ -186,8 +195,8 @@ std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& di
   });
 }
 
-bool Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
-  if (!stores_.stat(call, digest)) return false;
+std::optional<Entry> Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
+  if (!stores_.stat(call, digest)) return std::nullopt;
   const auto lock = digests_.lock(digest);
   return hold_existing(call, client, digest);
 }
@@ -215,12 +224,13 @@ bool Content::quarantine(const Call& call, const Digest& digest, Stores::Place p
   return true;
 }
 
-bool Content::commit_copy(const Call& call, const Digest& digest, uint64_t size, Ingest& bytes) {
+bool Content::commit_copy(const Call& call, const Digest& digest, uint64_t size, const Digest& actual,
+                          Ingest& bytes) {
   const auto lock = digests_.lock(digest);  // neither a removal nor a commit comes in between
   if (!stores_.lacks(digest)) return false;
   quarantine_if_cut(call, digest, size);
   try {
-    bytes.commit(call, size, digest.to_string(), digest.to_string());
+    bytes.commit(call, size, digest.to_string(), actual.to_string());
   } catch (const Error& e) {
     if (e.code() != Code::kAlreadyExists) throw;
   }
@@ -400,13 +410,13 @@ void Content::hold(const Client& client, const Digest& digest, uint64_t size, co
   if (labels != nullptr) catalog_.update_labels(client.name, digest, {true, kept}, now());
 }
 
-bool Content::hold_existing(const Call& call, const Client& client, const Digest& digest) {
-  const auto stored = stores_.stat(call, digest);
-  if (!stored) return false;
+std::optional<Entry> Content::hold_existing(const Call& call, const Client& client, const Digest& digest) {
+  auto stored = stores_.stat(call, digest);
+  if (!stored) return std::nullopt;
   const auto known = catalog_.find_any({}, digest);
-  if (known && known->size != stored->size) return false;
+  if (known && known->size != stored->size) return std::nullopt;
   hold(client, digest, stored->size, nullptr);
-  return true;
+  return stored;
 }
 
 void Content::spare_descriptors(const std::string& what) {

@@ -18,6 +18,7 @@
 #include "content/change_watch.hpp"
 #include "content/filter.hpp"
 #include "content/keyed_mutex.hpp"
+#include "content/look_up.hpp"
 #include "content/stores.hpp"
 #include "ipcs/store.hpp"
 #include "log/log.hpp"
@@ -79,11 +80,12 @@ class Listing {
 std::string printable(std::string_view foreign);
 
 // A backend and its catalog, served to many clients. All functions are [thread-safe], throw Error, and answer from
-// local state. Locks are held per digest and per ref only, and never over a callback.
+// local state, open() and look_up() excepted. Locks are held per digest and per ref only, and never over a callback.
 class Content {
  public:
   struct Options {
     size_t open_blobs = 256;         // kept open between reads
+    std::chrono::milliseconds look_up_timeout{0};  // of a search for an unknown blob; 0: none
     std::function<int64_t()> now;    // nanoseconds since 1970 UTC; empty: the system's clock
     log::Log log = log::Log::none();
   };
@@ -97,6 +99,14 @@ class Content {
   // The blob. Saying yes gives the client a claim first, since containerd then records the blob as its own.
   // kNotFound; kDataLoss when the bytes on disk are fewer or more than the catalog remembers.
   Blob info(const Call& call, const Client& client, const Digest& digest);
+
+  // As info(), but nothing where the blob is not stored.
+  std::optional<Blob> find(const Call& call, const Client& client, const Digest& digest);
+
+  // For a blob that is not stored: whether look_up() might find it. Never waits.
+  bool may_be_found(const Digest& digest) const { return look_ups_.worthwhile(digest); }
+  // Searches the network for it; returns whether it is stored now. Waits as long as the options say.
+  bool look_up(const Call& call, const Digest& digest) { return look_ups_.find(call, digest); }
 
   // Changes labels: with no `paths` or "labels" all of them, with "labels.<key>" that one. Returns the blob as it is
   // afterwards. kInvalidArgument for other paths and for labels beyond content/limits.hpp, kNotFound.
@@ -122,8 +132,8 @@ class Content {
   // The blob if it is open already, or null. Never waits.
   std::shared_ptr<const OpenBlob> find_open(const Digest& digest) { return open_blobs_.find(digest); }
 
-  // Whether the blob is stored; then the client holds it (the operator pins it).
-  bool claim_if_stored(const Call& call, const Client& client, const Digest& digest);
+  // The blob if it is stored; then the client holds it (the operator pins it).
+  std::optional<Entry> claim_if_stored(const Call& call, const Client& client, const Digest& digest);
 
   // Holds a blob for the operator; durable on return. kNotFound.
   void pin(const Call& call, const Digest& digest, const std::string& note);
@@ -139,9 +149,10 @@ class Content {
   // Tells whether the blob's bytes change from now on. To be asked for before they are opened.
   [[nodiscard]] ChangeWatch::Watch watch(const Digest& digest) { return changes_.watch(digest); }
 
-  // Makes bytes of the previous store, `size` of them and hashed as `digest`, a blob of the current one; claims, pins
+  // Makes bytes of the previous store, `size` of them and hashed as `actual`, a blob of the current one; claims, pins
   // and labels stay as they are. Returns false, and the ingest stays, when that one does not lack the blob any more.
-  bool commit_copy(const Call& call, const Digest& digest, uint64_t size, Ingest& bytes);
+  // kFailedPrecondition: the digest is another one, and the current store can't prove that it names these bytes too.
+  bool commit_copy(const Call& call, const Digest& digest, uint64_t size, const Digest& actual, Ingest& bytes);
 
   // The ingest of that ref. kNotFound.
   IngestStatus status(const Call& call, const Client& client, const std::string& ref);
@@ -175,8 +186,8 @@ class Content {
 
   // Makes the client hold the blob of `size` bytes. The caller holds the digest's lock and has seen the bytes.
   void hold(const Client& client, const Digest& digest, uint64_t size, const Labels* labels);
-  // Whether the bytes are there, all of them; then the client holds the blob. The caller holds the digest's lock.
-  bool hold_existing(const Call& call, const Client& client, const Digest& digest);
+  // The blob if its bytes are there, all of them; then the client holds it. The caller holds the digest's lock.
+  std::optional<Entry> hold_existing(const Call& call, const Client& client, const Digest& digest);
   // Whether this client's claim is all that keeps the blob. The caller holds the digest's lock.
   bool held_only_by(const Client& client, const Digest& digest) const noexcept;
   // Takes the blob out of service when it has not `size` bytes, so that a commit can put the right ones in its place.
@@ -217,6 +228,7 @@ class Content {
   const Options options_;
   BlobCache open_blobs_;
   ChangeWatch changes_;
+  LookUps look_ups_;
   KeyedMutex<Digest> digests_;
   mutable std::mutex refs_mutex_;
   std::map<RefKey, std::shared_ptr<OpenIngest>> refs_;  // refs that are open

@@ -55,10 +55,19 @@ class Copying {
 
   // Returns whether the bytes copied so far are of use for another try.
   bool copy(const Digest& digest, uint64_t size, Ingest& bytes) {
-    auto wrong = transfer(digest, size, bytes);
+    const auto stored = stores_.stat(call_, digest);
+    const bool root_digest = stored && stored->root_digest;
+    Digest actual = digest;
+    auto wrong = transfer(digest, size, bytes, root_digest ? &actual : nullptr);
     if (!wrong) {
-      if (content_.commit_copy(call_, digest, size, bytes)) report_.copied.add(size);
-      return false;
+      try {
+        if (content_.commit_copy(call_, digest, size, actual, bytes)) report_.copied.add(size);
+        return false;
+      } catch (const Error& e) {
+        if (!root_digest || e.code() != Code::kFailedPrecondition) throw;
+        // The new store can't hold a blob under such a digest.
+        wrong = Finding{FindingKind::kRefused, digest, e.what()};
+      }
     }
     if (!stores_.lacks(digest)) return false;  // nobody cares any more
     if (wrong->kind == FindingKind::kDamaged) {
@@ -71,7 +80,8 @@ class Copying {
   }
 
   // Fills the ingest. Returns what is wrong with the previous store's bytes; throws what is wrong with the current one.
-  std::optional<Finding> transfer(const Digest& digest, uint64_t size, Ingest& bytes) {
+  // Where the digest is that of a root (`root`), the previous store has checked the bytes; `*root` gets their own digest.
+  std::optional<Finding> transfer(const Digest& digest, uint64_t size, Ingest& bytes, Digest* root) {
     std::optional<BlobReader> reader;
     if (auto wrong = reading(digest, [&] { reader.emplace(stores_.previous()->open_blob(call_, digest.to_string())); }))
       return wrong;
@@ -79,6 +89,8 @@ class Copying {
       return damaged(digest, fmt::format("{} bytes are stored, {} were committed", reader->size(), size));
     const uint64_t before = progress().done_bytes;
     oci::Hasher hasher(digest.algorithm());
+    // What an earlier try has left can't be checked against a root's digest here.
+    if (root != nullptr && bytes.size() > 0) bytes.truncate(call_, 0);
     uint64_t at = take_up(size, bytes, hasher);
     bool taken_up = at > 0;
     for (;;) {
@@ -93,7 +105,8 @@ class Copying {
         advance(count);
       }
       const Digest actual = hasher.digest();
-      if (actual == digest) return std::nullopt;
+      if (root != nullptr) *root = actual;
+      if (actual == digest || root != nullptr) return std::nullopt;
       if (!taken_up) return damaged(digest, fmt::format("the bytes have the digest {}", actual.to_string()));
       // A power loss may have left anything of the earlier try, so the previous store is not to blame yet.
       bytes.truncate(call_, 0);

@@ -14,6 +14,7 @@ namespace ipcs::content {
 enum class FindingKind {
   kDamaged,     // the bytes are wrong, too few or too many; the blob was quarantined unless `detail` says why not
   kMissing,     // somebody holds the blob, but no bytes are stored
+  kRefused,     // the store that it was to be copied to has no way to keep it under this digest; nothing was changed
   kUnreadable,  // the backend failed to give the bytes; nothing was changed
 };
 

@@ -97,6 +97,7 @@ class Verification {
     const uint64_t size = reader.size();
     if (candidate.committed && size != *candidate.committed)
       return fmt::format("{} bytes are stored, {} were committed", size, *candidate.committed);
+    const auto stored = content_.stores().stat(call_, candidate.digest);
     oci::Hasher hasher(candidate.digest.algorithm());
     for (uint64_t at = 0; at < size;) {
       const size_t count = reader.read_at(call_, at, buffer_);
@@ -106,6 +107,7 @@ class Verification {
       progress_.done_bytes += count;
       report();
     }
+    if (stored && stored->root_digest) return std::nullopt;  // the backend has checked what it gave
     const Digest digest = hasher.digest();
     if (digest != candidate.digest) return fmt::format("the bytes have the digest {}", digest.to_string());
     return std::nullopt;

@@ -10,7 +10,9 @@ namespace ipcs::content {
 void WriteSession::open(const Call& call, const WriteMessage& message) {
   if (message.ref.empty()) throw Error(Code::kInvalidArgument, "first message must have a reference");
   const uint64_t total = message.total > 0 ? static_cast<uint64_t>(message.total) : 0;
-  writer_.emplace(content_.open_writer(call, client_, message.ref, total, message.expected));
+  const bool settled_by_commit = message.action == WriteAction::kCommit && names_stored_root(call, message.expected);
+  writer_.emplace(content_.open_writer(call, client_, message.ref, total,
+                                       settled_by_commit ? std::string() : message.expected));
   total_ = total;
   expected_ = message.expected;
 }
@@ -20,10 +22,17 @@ void WriteSession::expect(const Call& call, const WriteMessage& message) {
   if (message.expected.empty()) return;
   expected_ = message.expected;
   // Asked anew at each message, as another stream may have been faster; whatever else is wrong with the message.
-  if (!content_.claim_if_stored(call, client_, Digest::parse(expected_))) return;
+  const auto stored = content_.claim_if_stored(call, client_, Digest::parse(expected_));
+  if (!stored || (stored->root_digest && message.action == WriteAction::kCommit)) return;
   content_.abort(call, client_, writer_->status().ref);
   writer_.reset();
   throw Error(Code::kAlreadyExists, fmt::format("blob with expected digest {} exists", message.expected));
+}
+
+bool WriteSession::names_stored_root(const Call& call, const std::string& digest) const {
+  if (digest.empty()) return false;
+  const auto stored = content_.stores().stat(call, Digest::parse(digest));
+  return stored && stored->root_digest;
 }
 
 void WriteSession::take_data(const Call& call, const WriteMessage& message) {

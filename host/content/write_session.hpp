@@ -45,7 +45,8 @@ class WriteSession {
   //   action;
   // - kUnavailable: another stream has the ref;
   // - kAlreadyExists: a message names an expected digest that is stored; the client has a claim on it now. The ingest
-  //   is gone, except that the first message leaves one that was there before;
+  //   is gone, except that the first message leaves one that was there before. COMMIT under the digest of a root is
+  //   answered OK instead;
   // - kOutOfRange: data for an offset that is not the current one (0 starts anew);
   // - kFailedPrecondition: COMMIT with the wrong size or digest.
   WriteReply on_message(const Call& call, const WriteMessage& message);
@@ -61,6 +62,8 @@ class WriteSession {
   void open(const Call& call, const WriteMessage& message);
   void expect(const Call& call, const WriteMessage& message);
   void take_data(const Call& call, const WriteMessage& message);
+  // Whether the digest is one of a root and stored: a COMMIT under it is answered OK.
+  bool names_stored_root(const Call& call, const std::string& digest) const;
 
   Content& content_;
   const Client client_;

@@ -242,12 +242,18 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
     content_->now_in_current(call, digest);
     drop_row();
     if (pin_begun) content_->catalog_.finish_pin(digest);
-    // What is stored has the size of these bytes, whatever the catalog remembers: anything else is in quarantine.
-    if (digest == actual) {
-      content_->hold(client_, digest, size, nullptr);
-    } else {
-      content_->hold_existing(call, client_, digest);
+    if (digest != actual) {
+      // The digest of a root: kAlreadyExists would let containerd's writer record the digest of the bytes instead.
+      const auto stored = content_->stores_.stat(call, digest);
+      if (!stored || stored->size != size)
+        throw Error(Code::kFailedPrecondition,
+                    fmt::format("ingest ref \"{}\": content {} is there and has another size than these {} bytes",
+                                printable(open_->row.ref), digest.to_string(), size));
+      content_->hold(client_, digest, size, labels);
+      return digest;
     }
+    // What is stored has the size of these bytes, whatever the catalog remembers: anything else is in quarantine.
+    content_->hold(client_, digest, size, nullptr);
     throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", digest.to_string()));
   }
   open_->bytes.reset();

@@ -61,7 +61,7 @@ class Writer {
   // `expected`: a digest, or empty for the digest of the bytes. Returns the blob's digest. The writer is closed
   // afterwards, whatever the result.
   // kFailedPrecondition: wrong size or digest, the ingest stays; kAlreadyExists: the blob is there, the client holds
-  // it, the ingest is gone.
+  // it, the ingest is gone. A blob that is there under the digest of its root is no error: see README.md.
   Digest commit(const Call& call, uint64_t total, const std::string& expected, const Labels* labels);
 
  private:

@@ -251,7 +251,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   metrics::Metrics metrics;
   const loader::Registry registry = loader::Registry::scan(config.plugin_dirs, loader::Identity::current());
   OpenStores stores(config, registry, metrics, log);
-  content::Content content(*stores.both, *catalog, {.now = {}, .log = log});
+  content::Content content(*stores.both, *catalog, {.look_up_timeout = config.look_up_timeout, .now = {}, .log = log});
   const content::RecoveryReport recovery = recover(config, options, *stores.both, *catalog, content, log);
   warn_of_former_clients(config, content, log);
   metrics.at_scrape([&content] { return samples(content); });

@@ -91,6 +91,7 @@ void ActiveCall::run(Body body) {
     case Lane::kInline: return guarded();
     case Lane::kLocal: return context_.local->submit(guarded);
     case Lane::kRemote: return context_.remote->submit(guarded);
+    case Lane::kLookUp: return context_.look_up->submit(guarded);
   }
 }
 

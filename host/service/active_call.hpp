@@ -25,6 +25,7 @@ struct CallContext {
   std::unordered_map<std::string_view, const Method*> methods;
   WorkerPool* local;   // lane of the local disk
   WorkerPool* remote;  // lane of the network
+  WorkerPool* look_up;  // lane of searches on it
   log::Log log;
   std::atomic<int> active{0};  // accepted and not yet deleted
 };

@@ -85,6 +85,8 @@ v1::Finding::Kind to_api(content::FindingKind kind) {
       return v1::Finding::DAMAGED;
     case content::FindingKind::kMissing:
       return v1::Finding::MISSING;
+    case content::FindingKind::kRefused:
+      return v1::Finding::REFUSED;
     case content::FindingKind::kUnreadable:
       return v1::Finding::UNREADABLE;
   }

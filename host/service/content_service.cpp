@@ -131,10 +131,6 @@ class Unary final : public Exchange {
   const Scope scope_;
 };
 
-void info(const Scope& scope, const Call& call, const api::InfoRequest& request, api::InfoResponse* response) {
-  set_info(scope.content.info(call, scope.client, Digest::parse(request.digest())), response->mutable_info());
-}
-
 void update(const Scope& scope, const Call& call, const api::UpdateRequest& request, api::UpdateResponse* response) {
   const auto& paths = request.update_mask().paths();
   set_info(scope.content.update(call, scope.client, Digest::parse(request.info().digest()),
@@ -160,6 +156,37 @@ void list_statuses(const Scope& scope, const Call& call, const api::ListStatuses
 void abort(const Scope& scope, const Call& call, const api::AbortRequest& request, google::protobuf::Empty*) {
   scope.content.abort(call, scope.client, request.ref());
 }
+
+// A blob that is not here may be searched for, not on the threads of those that are.
+class Info final : public Exchange {
+ public:
+  explicit Info(const Scope& scope) : scope_(scope) {}
+  Lane lane(grpc::ByteBuffer&) override { return Lane::kLocal; }
+  Lane waiting_lane() const noexcept override { return Lane::kLookUp; }
+  Step on_request(const Call& call, grpc::ByteBuffer& message) override {
+    api::InfoRequest request;
+    parse(message, &request);
+    digest_.emplace(Digest::parse(request.digest()));
+    if (const auto blob = scope_.content.find(call, scope_.client, *digest_)) return answer(*blob);
+    // The operator asks what is here.
+    const bool search = !scope_.client.is_operator && scope_.content.may_be_found(*digest_);
+    return search ? Step{std::nullopt, Next::kWait} : answer(scope_.content.info(call, scope_.client, *digest_));
+  }
+  Step on_sent(const Call& call) override {
+    scope_.content.look_up(call, *digest_);
+    return answer(scope_.content.info(call, scope_.client, *digest_));
+  }
+
+ private:
+  static Step answer(const content::Blob& blob) {
+    api::InfoResponse response;
+    set_info(blob, response.mutable_info());
+    return {serialize(response), Next::kFinish};
+  }
+
+  const Scope scope_;
+  std::optional<Digest> digest_;
+};
 
 class List final : public Exchange {
  public:
@@ -307,7 +334,7 @@ ContentService::ContentService(content::Content& content, content::Client client
       client_(std::move(client)),
       metrics_(metrics) {
   using google::protobuf::Empty;
-  add<Unary<api::InfoRequest, api::InfoResponse, Lane::kLocal, info>>("Info");
+  add<Info>("Info");
   add<Unary<api::UpdateRequest, api::UpdateResponse, Lane::kLocal, update>>("Update");
   add<List>("List");
   add<Unary<api::DeleteContentRequest, Empty, Lane::kLocal, remove>>("Delete");

@@ -34,6 +34,7 @@ enum class Lane {
   kInline,  // at once, on the thread that took the event: microseconds
   kLocal,   // may wait for the local disk
   kRemote,  // may wait for the network
+  kLookUp,  // may wait for the network, a tenth of a second or so: containerd is waiting under a lock
 };
 
 // The handler of one RPC. Its functions never run at the same time, but on different threads. An Error that they throw

@@ -26,6 +26,7 @@ struct Lanes {
   static constexpr size_t kMaxThreads = 2048;
   WorkerPool local{kMaxThreads};
   WorkerPool remote{kMaxThreads};
+  WorkerPool look_up{kMaxThreads};
 };
 
 // What a server answers: `methods` on the completion queue, `services` on gRPC's own threads (for the operator's calls,

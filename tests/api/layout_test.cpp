@@ -33,7 +33,7 @@ AT(ipcs_entry, modified_ns, 16);
 AT(ipcs_entry, reserved, 24);
 AT(ipcs_entry, name_size, 32);
 AT(ipcs_entry, name, 36);
-AT(ipcs_entry, reserved2, 196);
+AT(ipcs_entry, flags, 196);  // was reserved before 1.2: 0
 SIZE(ipcs_entry, 200);
 
 AT(ipcs_call, struct_size, 0);
@@ -172,6 +172,7 @@ AT(ipcs_prefetch_ops, struct_size, 0);
 AT(ipcs_prefetch_ops, prefetch, 8);
 SIZE(ipcs_prefetch_ops, 16);
 
+static_assert(IPCS_ENTRY_ROOT_DIGEST == 1);
 static_assert(IPCS_BLOCK_LEAF == 1 && IPCS_BLOCK_LOCAL == 2);
 
 static_assert(IPCS_ABI_MAGIC == 0x0a31765343504900u);

@@ -48,7 +48,7 @@ extern "C" {
 
 #define IPCS_ABI_MAGIC UINT64_C(0x0a31765343504900) /* "\0IPCSv1\n" read as little endian */
 #define IPCS_ABI_MAJOR 1
-#define IPCS_ABI_MINOR 1 /* 1: ipcs_store_ops.quarantine_blob */
+#define IPCS_ABI_MINOR 2 /* 1: ipcs_store_ops.quarantine_blob, ipcs_reader_ops.read_cached; 2: ipcs_entry.flags */
 #define IPCS_PLUGIN_SYMBOL "ipcs_content_store_v1"
 
 #define IPCS_MESSAGE_MAX 504 /* bytes of a status message */
@@ -101,6 +101,12 @@ typedef struct ipcs_status {
   char message[IPCS_MESSAGE_MAX];
 } ipcs_status;
 
+enum { /* ipcs_entry.flags, of a blob */
+  /* The digest is that of the root of a DAG over the bytes, not of the bytes themselves. The backend checks the bytes
+   * against it whenever it reads them. */
+  IPCS_ENTRY_ROOT_DIGEST = 1u << 0
+};
+
 /* A blob or an ingest, as stat and cursors report it. */
 typedef struct ipcs_entry {
   uint64_t size;       /* bytes stored */
@@ -109,7 +115,7 @@ typedef struct ipcs_entry {
   uint64_t reserved;   /* 0 */
   uint32_t name_size;  /* bytes used of name */
   char name[IPCS_NAME_MAX]; /* digest ("sha256:<64 hex>") of a blob, key of an ingest */
-  uint32_t reserved2;  /* 0 */
+  uint32_t flags;      /* IPCS_ENTRY_*; 0 before 1.2 */
 } ipcs_entry;
 
 /* ---- what the host hands over ------------------------------------------------------------- */
@@ -299,6 +305,7 @@ typedef struct ipcs_ingest_ops {
    * the ingest is gone. `size` is what the host counted and must equal size(). `content_digest` is what
    * the host computed over the bytes; where it differs from `digest`, the backend accepts only if it can
    * prove that `digest` names these bytes too.
+   * A digest that is stored already has one reading for good: where the bytes themselves hash to it, that one.
    * ALREADY_EXISTS: the blob is there; the ingest is gone. FAILED_PRECONDITION: size or digest is wrong;
    * the ingest stays. Other errors: the ingest stays, and commit may be tried again. Whatever the result,
    * only close() and, after an error that keeps the ingest, the other functions may follow. [exclusive] */

@@ -82,6 +82,7 @@ struct Entry {
   uint64_t size = 0;
   int64_t created_ns = 0;
   int64_t modified_ns = 0;
+  bool root_digest = false;  // of a blob: IPCS_ENTRY_ROOT_DIGEST
 };
 
 // What the store says of itself.
@@ -185,6 +186,7 @@ inline void write_entry(const Entry& entry, ipcs_entry* out) {
   out->size = entry.size;
   out->created_ns = entry.created_ns;
   out->modified_ns = entry.modified_ns;
+  out->flags = entry.root_digest ? uint32_t{IPCS_ENTRY_ROOT_DIGEST} : 0u;
   out->name_size = static_cast<uint32_t>(entry.name.size());
   std::memcpy(out->name, entry.name.data(), entry.name.size());
 }

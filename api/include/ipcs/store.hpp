@@ -96,6 +96,7 @@ struct Entry {
   uint64_t size = 0;
   int64_t created_ns = 0;   // since 1970 UTC, 0: not known
   int64_t modified_ns = 0;
+  bool root_digest = false;  // the digest is that of the root of a DAG over the bytes; the backend checks it
 };
 
 // What a store says of itself.
@@ -144,7 +145,7 @@ inline void check(int32_t code, const ipcs_status& status) {
 
 inline Entry to_entry(const ipcs_entry& e) {
   const size_t size = e.name_size <= sizeof e.name ? e.name_size : sizeof e.name;
-  return {std::string(e.name, size), e.size, e.created_ns, e.modified_ns};
+  return {std::string(e.name, size), e.size, e.created_ns, e.modified_ns, (e.flags & IPCS_ENTRY_ROOT_DIGEST) != 0};
 }
 
 // Whether a table that says it is `table->struct_size` bytes long holds `member`.

@@ -28,6 +28,7 @@ plugin_dirs = ["/opt/plugins", "/usr/lib/ipcs/plugins"]
 backend = "ipfs-http"
 previous = "local"
 adopt = "containerd"
+look_up_timeout = "1s"
 [[grpc]]
 name = "one"
 address = "unix:///run/one.sock"
@@ -57,6 +58,7 @@ retry = { times = 3, wait = 1.5, on = [true, "never"] }
   CHECK(s.backend == "ipfs-http");
   CHECK(s.previous == "local");
   CHECK(s.adopt == Adopt::kContainerd);
+  CHECK(s.look_up_timeout == std::chrono::milliseconds(1000));
   REQUIRE(s.grpc.size() == 2);
   CHECK(s.grpc[0] == Socket{.name = "one", .address = "/run/one.sock", .uid = 0, .gid = 1000, .mode = 0660});
   CHECK(s.grpc[1] == Socket{.name = "two-2", .address = "/run/two.sock", .uid = {}, .gid = {}, .mode = 0600});
@@ -131,6 +133,20 @@ TEST_CASE("text outside of ASCII is fine where TOML has it") {
       settings_of("version = 1 # größe\n[plugins.local]\n\"größe\" = \"漢\"\nb = \"\"\"a\\\n  b ä\"\"\"");
   CHECK(json::parse(s.plugins.at("local")) == json{{"größe", "漢"}, {"b", "ab ä"}});
   CHECK_THAT(wrong("version = 1\ngröße = 1"), Contains("config.toml:2: a character outside of ASCII"));
+}
+
+TEST_CASE("the time for a look-up") {
+  const auto timeout = [](const std::string& text) {
+    return settings_of("version = 1\nlook_up_timeout = \"" + text + "\"").look_up_timeout;
+  };
+  CHECK(timeout("250ms") == std::chrono::milliseconds(250));
+  CHECK(timeout("10s") == std::chrono::milliseconds(10'000));
+  CHECK(timeout("0") == std::chrono::milliseconds(0));
+  for (const char* bad : {"", "5", "ms", "11s", "10001ms", "-1s", "1 s", "1.5s"}) {
+    INFO(bad);
+    CHECK_THAT(wrong("version = 1\nlook_up_timeout = \"" + std::string(bad) + "\""),
+               Contains("config.toml:2: \"look_up_timeout\" wants a time such as"));
+  }
 }
 
 TEST_CASE("a value of the wrong kind") {

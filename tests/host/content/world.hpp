@@ -69,6 +69,7 @@ struct World {
   Call call;
   const content::Client a{"a"}, b{"b"}, op{content::kOperator, true};
   std::atomic<int64_t> time{1'000'000'000};
+  std::chrono::milliseconds look_up_timeout{0};
 
   World() { reopen_stores(); }
   ~World() {
@@ -86,7 +87,7 @@ struct World {
   void start() {
     content.reset();
     stores = std::make_unique<content::Stores>(*store, previous.get());
-    content = std::make_unique<content::Content>(*stores, *catalog, content::Content::Options{2, [this] { return ++time; }, log::Log::none()});
+    content = std::make_unique<content::Content>(*stores, *catalog, content::Content::Options{2, look_up_timeout, [this] { return ++time; }, log::Log::none()});
   }
   // As after a restart of the daemon.
   void restart() {
