@@ -30,6 +30,7 @@
 #include "plugin/loader.hpp"
 #include "plugin/registry.hpp"
 #include "service/admin_service.hpp"
+#include "service/dag_service.hpp"
 #include "service/content_service.hpp"
 #include "service/server.hpp"
 
@@ -230,6 +231,7 @@ class StopWatch {
 struct Listeners {
   std::vector<std::unique_ptr<service::ContentService>> contents;
   std::unique_ptr<service::AdminService> admin;
+  std::unique_ptr<service::DagService> dag;
   service::Lanes lanes;
   std::vector<std::unique_ptr<service::Server>> servers;
 
@@ -238,7 +240,7 @@ struct Listeners {
     contents.push_back(
         std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, &metrics));
     service::Offer offer{contents.back()->methods(), {}};
-    if (is_operator) offer.services.push_back(admin.get());
+    if (is_operator) offer.services = {admin.get(), dag.get()};
     servers.push_back(service::Server::start(to_endpoint(socket), std::move(offer), lanes, log));
     log.info("listening", {{"client", socket.name}, {"address", socket.address}});
   }
@@ -266,6 +268,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   signals.hold();  // as soon as somebody can connect, the end is an orderly one
   Listeners listeners;
   listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery), log);
+  listeners.dag = std::make_unique<service::DagService>(content, log);
   for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, log);
   listeners.add(config.control, content, true, metrics, log);
 

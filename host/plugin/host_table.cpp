@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ipcs/error.hpp"
+#include "ipcs/store.hpp"
 #include "plugin/one_line.hpp"
 
 namespace ipcs::loader {
@@ -70,10 +71,8 @@ HostTable::HostTable(std::string plugin_name, HostServices services)
   table_.metric = [](const ipcs_host* host, ipcs_str name, int32_t kind, double value) {
     contain([&] { self(host).metric(view(name), kind, value); });
   };
-  table_.progress = [](const ipcs_host* host, const ipcs_call*, ipcs_str subject, uint64_t done, uint64_t total) {
-    contain([&] {
-      if (self(host).services_.progress) self(host).services_.progress(view(subject), done, total);
-    });
+  table_.progress = [](const ipcs_host*, const ipcs_call* call, ipcs_str subject, uint64_t done, uint64_t total) {
+    contain([&] { Call::report(call, view(subject), done, total); });
   };
   table_.extension = [](const ipcs_host*, const char*) -> const void* { return nullptr; };
 }

@@ -17,7 +17,6 @@ namespace ipcs::loader {
 struct HostServices {
   log::Log log = log::Log::none();
   std::function<void(std::string_view name, ipcs_metric_kind kind, double value)> metric;
-  std::function<void(std::string_view subject, uint64_t done, uint64_t total)> progress;
   std::string scratch_dir;  // emptied, or made, before open(); empty: the plugin gets none
 };
 

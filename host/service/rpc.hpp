@@ -37,6 +37,7 @@ class Rpc {
   Rpc(const grpc::ServerContext& context, std::string_view method, const log::Log& log);
 
   const Call& call() const noexcept { return call_; }
+  Call& call() noexcept { return call_; }
 
   // Runs a handler; this is where exceptions end. An Error becomes a status of the same code and text, anything else
   // INTERNAL.

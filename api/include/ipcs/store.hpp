@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,6 +68,15 @@ class Call {
   }
   bool cancelled() const noexcept { return cancelled_.load(); }
 
+  // Who is told how far the callee is (`done` of `total` bytes of `subject`, total 0: not known), on any thread, until the
+  // call has returned. Before the call is given to anybody.
+  using Progress = std::function<void(std::string_view subject, uint64_t done, uint64_t total)>;
+  void set_progress(Progress progress) { progress_ = std::move(progress); }
+  // For the host table: passes on what a plugin says of `call`, which is null or a Call's.
+  static void report(const ipcs_call* call, std::string_view subject, uint64_t done, uint64_t total) {
+    if (call != nullptr && self(call).progress_) self(call).progress_(subject, done, total);
+  }
+
   const ipcs_call* abi() const noexcept { return &call_; }
 
  private:
@@ -88,6 +98,7 @@ class Call {
   ipcs_call call_{};
   std::atomic<bool> cancelled_{false};
   std::atomic<int> fd_{-1};
+  Progress progress_;
 };
 
 // A blob or an ingest as a listing reports it.

@@ -229,7 +229,7 @@ class Cursor final : public plugin::Cursor {
   size_t at_ = 0;
 };
 
-class Store final : public plugin::ContentStore, public plugin::Locator {
+class Store : public plugin::ContentStore, public plugin::Locator {
  public:
   explicit Store(std::shared_ptr<Memory> memory) : memory_(std::move(memory)) {}
 
@@ -321,6 +321,9 @@ class Store final : public plugin::ContentStore, public plugin::Locator {
     memory_->ingests.erase(found);
   }
 
+ protected:
+  const std::shared_ptr<Memory> memory_;
+
  private:
   const Memory::Blob& find(std::string_view digest) {
     const auto found = memory_->blobs.find(std::string(digest));
@@ -335,7 +338,6 @@ class Store final : public plugin::ContentStore, public plugin::Locator {
                        key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
     if (!clean) memory_->breaches.push_back("a key with other bytes than [a-z0-9-]");
   }
-  const std::shared_ptr<Memory> memory_;
 };
 
 inline const ipcs_plugin kPlugin = {
@@ -358,8 +360,9 @@ inline const ipcs_plugin kPlugin = {
 }  // namespace memory
 
 // The host's view of a store that holds its bytes in `memory`.
-inline ipcs::Store open_memory_store(std::shared_ptr<Memory> memory) {
-  std::unique_ptr<plugin::ContentStore> store = std::make_unique<memory::Store>(std::move(memory));
+template <class Kind = memory::Store>
+ipcs::Store open_memory_store(std::shared_ptr<Memory> memory) {
+  std::unique_ptr<plugin::ContentStore> store = std::make_unique<Kind>(std::move(memory));
   return {&memory::kPlugin, plugin::detail::release<ipcs_store>(std::move(store)), nullptr};
 }
 

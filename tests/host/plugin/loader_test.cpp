@@ -36,9 +36,6 @@ TEST_CASE("a good plugin is loaded, validated and opened") {
   std::string progress;
   HostServices services;
   services.metric = [&](std::string_view name, ipcs_metric_kind, double value) { metrics[std::string(name)] += value; };
-  services.progress = [&](std::string_view subject, uint64_t done, uint64_t total) {
-    progress = std::string(subject) + " " + std::to_string(done) + "/" + std::to_string(total);
-  };
   services.scratch_dir = dir.path("scratch");
   std::filesystem::create_directories(dir.path("scratch/deep"));
   dir.write("scratch/deep/old", "x");
@@ -62,12 +59,16 @@ TEST_CASE("a good plugin is loaded, validated and opened") {
     CHECK(info.id == "good-store");
     CHECK(info.read_only);
     CHECK(info.location == dir.path("scratch"));
-    CHECK_FALSE(store.stat_blob(Call(), "sha256:" + std::string(64, '0')));
+    Call follow;
+    follow.set_progress([&](std::string_view subject, uint64_t done, uint64_t total) {
+      progress = std::string(subject) + " " + std::to_string(done) + "/" + std::to_string(total);
+    });
+    CHECK_FALSE(store.stat_blob(follow, "sha256:" + std::string(64, '0')));
     CHECK_FALSE(std::filesystem::exists(dir.path("scratch/deep")));
     CHECK(std::filesystem::exists(dir.path("scratch/used")));
     CHECK(std::filesystem::exists(dir.path("left-over")));
     CHECK(metrics == std::map<std::string, double>{{"opens", 2}, {"level", 0.5}});  // bad names and values dropped
-    CHECK(progress == "warm-up 3/4");
+    CHECK(progress == "search 3/4");
   }
   CHECK(metrics["closes"] == 1);
 

@@ -27,7 +27,6 @@ class Good : public ContentStore {
     host.gauge("level", 0.5);
     host.count("Not A Name");
     host.count("negative", -1);
-    host.progress(call, "warm-up", 3, 4);
     if (!host.scratch_dir().empty()) std::ofstream(host.scratch_dir() + "/used") << "by the plugin";
     return std::make_unique<Good>(host, read_only);
   }
@@ -42,7 +41,10 @@ class Good : public ContentStore {
     info.read_only = read_only_;
     return info;
   }
-  Entry stat_blob(const Call&, std::string_view digest) override { throw none(digest); }
+  Entry stat_blob(const Call& call, std::string_view digest) override {
+    host_.progress(call, "search", 3, 4);
+    throw none(digest);
+  }
   std::unique_ptr<Reader> open_blob(const Call&, std::string_view digest) override { throw none(digest); }
   std::unique_ptr<Cursor> list_blobs(const Call&) override { return std::make_unique<NoBlobs>(); }
   void remove_blob(const Call&, std::string_view digest) override { throw none(digest); }
