@@ -98,6 +98,7 @@ std::unique_ptr<CLI::App> command_tree(Flags& flags, Choice& choice) {
   add_verify(*app, choice);
   add_usage(*app, choice);
   add_status(*app, choice);
+  add_cid(*app, choice);
   add_plugin(*app, choice);
   add_completion(*app, choice);
   add_version(*app, choice);

@@ -79,6 +79,7 @@ void add_verify(CLI::App& app, Choice& choice);
 void add_usage(CLI::App& app, Choice& choice);
 void add_status(CLI::App& app, Choice& choice);
 void add_copy(CLI::App& backend, Choice& choice);  // below `backend`
+void add_cid(CLI::App& app, Choice& choice);
 void add_plugin(CLI::App& app, Choice& choice);
 void add_plugin_check(CLI::App& plugin, Choice& choice);  // below `plugin`
 void add_version(CLI::App& app, Choice& choice);

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <bit>
-
 #include "ipcs/error.hpp"
 #include "ipld/chunker.hpp"
 
@@ -13,7 +11,6 @@ namespace {
 
 constexpr size_t kMostLinks = 8192;    // a full node has to fit into a block
 constexpr size_t kMostInline = 128;
-constexpr size_t kLeastFanout = 8, kMostFanout = 1024;
 
 [[noreturn]] void refuse(const std::string& why) { throw Error(Code::kInvalidArgument, why); }
 
@@ -26,8 +23,6 @@ void Profile::validate() const {
   if (hash == HashCode::kIdentity) refuse("identity is no hash function for a whole file");
   if (max_links < 2 || max_links > kMostLinks) refuse(fmt::format("{} links a node: want 2 to {}", max_links, kMostLinks));
   if (inline_limit > kMostInline) refuse(fmt::format("inline limit {}: want at most {} bytes", inline_limit, kMostInline));
-  if (!std::has_single_bit(directory_fanout) || directory_fanout < kLeastFanout || directory_fanout > kMostFanout)
-    refuse(fmt::format("HAMT fanout {}: want a power of two from {} to {}", directory_fanout, kLeastFanout, kMostFanout));
   make_chunker(chunker);
 }
 

@@ -19,13 +19,10 @@ struct Profile {
   size_t max_links = 174;  // of a file's inner node
   std::string chunker = "size-262144";
   size_t inline_limit = 0;  // blocks of up to so many bytes are held in their CID (identity); 0: none
-  size_t max_directory_links = 0;  // 0: no limit
-  size_t directory_fanout = 256;   // of a HAMT
-  size_t directory_size = 262144;  // estimated bytes above which a directory is a HAMT
   DirectorySize directory_estimate = DirectorySize::kLinks;
 
   // Throws Error kInvalidArgument that names what does not fit: CIDv0 with another hash than sha2-256, max_links below 2
-  // or above 8192, inline_limit above 128, a fanout that is no power of two from 8 to 1024, a bad chunker.
+  // or above 8192, inline_limit above 128, a bad chunker (kUnimplemented for Kubo's own).
   void validate() const;
 
   // The CID of a block.
