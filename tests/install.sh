@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests need: Debian packages, Go where the machine has none that is new enough, and containerd 2.4.2.
-# Go and containerd go to ${XDG_CACHE_HOME:-~/.cache}/ipcs, and only once.
+# Installs what the tests need: Debian packages, Go where the machine has none that is new enough, containerd 2.4.2 and
+# Kubo 0.43.1. Go, containerd and Kubo go to ${XDG_CACHE_HOME:-~/.cache}/ipcs, and only once.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ipcs
 containerd=2.4.2
+kubo=0.43.1
 
 "$here/../examples/install-packages.sh" build quickstart tests
 
@@ -29,5 +30,26 @@ if [[ ! -d $peers ]]; then
     $module/containerd@v$containerd $module/ctr@v$containerd $module/containerd-shim-runc-v2@v$containerd
   chmod 755 "$building"
   mv -T "$building" "$peers"
+fi
+
+peers=$cache/peers/kubo-$kubo
+if [[ ! -d $peers ]]; then
+  echo "building Kubo $kubo from its Go module"
+  mkdir -p "$cache/peers"
+  building=$(mktemp -d "$cache/peers/building.XXXXXX")
+  module=$(mktemp -d "$cache/peers/module.XXXXXX")
+  trap 'rm -rf "$building" "$module"' EXIT
+  (
+    cd "$module"
+    go mod init kubo
+    # Older ones than Kubo names, with which it builds as well; the tests use no QUIC.
+    go mod edit -replace github.com/quic-go/quic-go=github.com/quic-go/quic-go@v0.60.0 \
+      -replace github.com/quic-go/webtransport-go=github.com/quic-go/webtransport-go@v0.11.1
+    go get -tool github.com/ipfs/kubo/cmd/ipfs@v$kubo
+    CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags="-s -w" -o "$building/ipfs" github.com/ipfs/kubo/cmd/ipfs
+  ) >"$building/build.log" 2>&1 || { tail -n 50 "$building/build.log" >&2; exit 1; }
+  chmod 755 "$building"
+  mv -T "$building" "$peers"
+  rm -rf "$module"
 fi
 (cd "$here/peers" && GOFLAGS="-mod=readonly -buildvcs=false" go mod download)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed IPCSD [DIRECTORY for built programs].
+# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed|kubo IPCSD [DIRECTORY for built programs].
+# kubo tests the ipcsctl beside it.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,5 +23,10 @@ case $suite in
     own_mounts=(unshare --mount) # what it mounts goes with it, however it ends
     ;;
   killed) verbose=(-v) ;;
+  kubo)
+    export IPCSCTL=${IPCSCTL:-$(dirname "$ipcsd")/ipcsctl} CAR_TOOL=${CAR_TOOL:-$(dirname "$ipcsd")/car_tool}
+    export KUBO=${KUBO:-${XDG_CACHE_HOME:-$HOME/.cache}/ipcs/peers/kubo-0.43.1/ipfs}
+    verbose=(-v)
+    ;;
 esac
 exec "${own_mounts[@]}" go test -count=1 -timeout 9m "${verbose[@]}" "./$suite"
