@@ -40,6 +40,14 @@ void DagBuilder::append(BytesView bytes) {
   const size_t wanted = chunker_->max_size();
   size_ += bytes.size();
   while (!bytes.empty()) {
+    if (profile_.raw_leaves && pending() == 0 && bytes.size() >= wanted) {
+      // A leaf that is the bytes themselves, all of them here, needs no copy.
+      const BytesView chunk = bytes.first(cut_size(bytes.first(wanted)));
+      ++leaves_;
+      add(0, emit_block(Codec::kRaw, chunk, chunk));
+      bytes = bytes.subspan(chunk.size());
+      continue;
+    }
     if (capacity_ - kRoomBehind - begin_ < wanted) {
       std::memmove(&buffer_[kRoomBefore], &buffer_[begin_], pending());
       end_ = kRoomBefore + pending();
@@ -53,10 +61,15 @@ void DagBuilder::append(BytesView bytes) {
   }
 }
 
+size_t DagBuilder::cut_size(BytesView bytes) {
+  const size_t size = chunker_->cut(bytes);
+  if (size == 0 || size > bytes.size()) throw Error(Code::kInternal, "the chunker cut where there are no bytes");
+  return size;
+}
+
 // Makes a leaf of the front of what is pending.
 void DagBuilder::cut() {
-  const size_t size = chunker_->cut(BytesView(&buffer_[begin_], pending()));
-  if (size == 0 || size > pending()) throw Error(Code::kInternal, "the chunker cut where there are no bytes");
+  const size_t size = cut_size(BytesView(&buffer_[begin_], pending()));
   add(0, emit_leaf(&buffer_[begin_], size));
   begin_ += size;
   if (begin_ == end_) begin_ = end_ = kRoomBefore;

@@ -54,6 +54,7 @@ class DagBuilder {
   };
 
   size_t pending() const noexcept { return end_ - begin_; }
+  size_t cut_size(BytesView bytes);
   void cut();
   Subtree emit_leaf(uint8_t* bytes, size_t size);
   Subtree emit_block(Codec codec, BytesView block, BytesView chunk);

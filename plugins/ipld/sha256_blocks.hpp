@@ -1,9 +1,10 @@
-// The compression function of SHA-256, for sha256.cpp alone.
+// The compression function of SHA-256 in several ways, for sha256.cpp alone.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace ipcs::ipld {
 
@@ -22,7 +23,12 @@ struct Compression {
 
 // With the processor's SHA instructions; null functions where this machine has none.
 Compression sha_instructions() noexcept;
+// The same with AVX-512 beside them; null functions likewise.
+Compression sha_instructions_and_avx512() noexcept;
 // With OpenSSL, on every machine.
 Compression openssl_compression() noexcept;
+
+// All that this machine can do, the fastest last. For tests; one is chosen for good at the first use.
+std::vector<Compression> all_compressions();
 
 }  // namespace ipcs::ipld
