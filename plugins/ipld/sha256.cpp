@@ -29,12 +29,7 @@ void compress_two_openssl(Sha256State& a, const uint8_t* a_bytes, Sha256State& b
 }
 
 const Compression& compression() noexcept {
-  static const Compression kChosen = [] {
-    for (const Compression& each : {sha_instructions_and_avx512(), sha_instructions()}) {
-      if (each.one != nullptr) return each;
-    }
-    return openssl_compression();
-  }();
+  static const Compression kChosen = has_sha_instructions() ? sha_instructions() : openssl_compression();
   return kChosen;
 }
 
@@ -44,7 +39,7 @@ Compression openssl_compression() noexcept { return {compress_openssl, compress_
 
 std::vector<Compression> all_compressions() {
   std::vector<Compression> all;
-  for (const Compression& each : {openssl_compression(), sha_instructions(), sha_instructions_and_avx512()}) {
+  for (const Compression& each : {openssl_compression(), sha_instructions()}) {
     if (each.one != nullptr) all.push_back(each);
   }
   return all;

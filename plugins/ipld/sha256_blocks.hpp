@@ -23,8 +23,6 @@ struct Compression {
 
 // With the processor's SHA instructions; null functions where this machine has none.
 Compression sha_instructions() noexcept;
-// The same with AVX-512 beside them; null functions likewise.
-Compression sha_instructions_and_avx512() noexcept;
 // With OpenSSL, on every machine.
 Compression openssl_compression() noexcept;
 
