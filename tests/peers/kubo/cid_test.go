@@ -153,3 +153,45 @@ func TestStandardInput(t *testing.T) {
 		}
 	}
 }
+
+func TestOutput(t *testing.T) {
+	directory := t.TempDir()
+	path := write(t, filepath.Join(directory, "hello\x1b"), []byte("hello\n"))
+	const hello, empty = "QmZULkCELmmk5XNfCgTnCyFgAVxBRBXyDHGGMVoLFLiXEN", "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
+	cid := func(arguments ...string) (string, string, int) {
+		var out, complaint strings.Builder
+		command := exec.Command(program(t, "IPCSCTL"), append([]string{"cid"}, arguments...)...)
+		command.Stdout, command.Stderr = &out, &complaint
+		if err := command.Run(); err != nil && command.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return out.String(), complaint.String(), command.ProcessState.ExitCode()
+	}
+	if out, _, _ := cid(path); out != hello+" "+filepath.Join(directory, `hello\x1b`)+"\n" {
+		t.Errorf("%q", out)
+	}
+	if out, _, _ := cid("-q", path, path); out != hello+"\n"+hello+"\n" {
+		t.Errorf("-q: %q", out)
+	}
+	if out, _, _ := cid("--format", "json", path); !strings.Contains(out, `"cid": "`+hello+`"`) || !strings.Contains(out, `"size": 6`) {
+		t.Errorf("json: %q", out)
+	}
+	// What can't be read is said, and the rest is done.
+	out, complaint, code := cid("-q", filepath.Join(directory, "absent"), path)
+	if out != hello+"\n" || code != 1 || !strings.Contains(complaint, "absent: No such file") {
+		t.Errorf("%q, %q, %d", out, complaint, code)
+	}
+	none := filepath.Join(directory, "none")
+	if err := os.Mkdir(none, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, complaint, code := cid(none); code != 1 || !strings.Contains(complaint, "none: it is a directory; -r") {
+		t.Errorf("%q, %d", complaint, code)
+	}
+	if out, _, _ := cid("-rq", none); out != empty+"\n" {
+		t.Errorf("-r: %q", out)
+	}
+	if _, complaint, code := cid("/dev/null"); code != 1 || !strings.Contains(complaint, "/dev/null: it is no file") {
+		t.Errorf("%q, %d", complaint, code)
+	}
+}
