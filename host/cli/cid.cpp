@@ -71,7 +71,8 @@ void print(Session& session, const CidArgs& args, const std::vector<Result>& res
   if (session.json()) {
     Json list = Json::array();
     for (const Result& result : results)
-      list.push_back({{"cid", text_of(result.root.cid, args.base)}, {"name", result.name}, {"size", result.root.file_size}});
+      list.push_back(
+          {{"cid", text_of(result.root.cid, args.base)}, {"name", result.name}, {"size", result.root.file_size}});
     session.output.json(list);
     return;
   }
@@ -120,8 +121,9 @@ int cid(Session& session, const CidArgs& args) {
 
 void add_cid(CLI::App& app, Choice& choice) {
   const auto args = std::make_shared<CidArgs>();
-  CLI::App* verb = add_verb(app, choice, "cid", "print the CIDs that `ipfs add --only-hash` would give to files, without a daemon",
-                            cid, args);
+  CLI::App* verb =
+      add_verb(app, choice, "cid", "print the CIDs that `ipfs add --only-hash` would give to files, without a daemon",
+               cid, args);
   CidFlags& flags = args->flags;
   verb->add_option("FILE", args->files, "files; \"-\": standard input")->required();
   verb->add_option("--profile", flags.profile, "of Kubo's imports [default]")
@@ -129,7 +131,8 @@ void add_cid(CLI::App& app, Choice& choice) {
   verb->add_option("--cid-version", flags.cid_version, "1 brings raw leaves along [0]")->type_name("0|1");
   verb->add_flag_function(
       "--raw-leaves", [args](int64_t count) { args->flags.raw_leaves = count > 0; }, "leaves are the bytes themselves");
-  verb->add_option("-s,--chunker", flags.chunker, "size-N or fastcdc-MIN-AVG-MAX, in bytes [size-262144]")->type_name("CHUNKER");
+  verb->add_option("-s,--chunker", flags.chunker, "size-N or fastcdc-MIN-AVG-MAX, in bytes [size-262144]")
+      ->type_name("CHUNKER");
   verb->add_option("--max-file-links", flags.max_file_links, "of a node of a file [174]")->type_name("COUNT");
   verb->add_option("--hash", flags.hash, "another one than sha2-256 brings version 1 along [sha2-256]")
       ->type_name("sha2-256|sha2-512");
@@ -144,7 +147,9 @@ void add_cid(CLI::App& app, Choice& choice) {
   verb->add_option("--stdin-name", args->stdin_name, "of standard input in the directory of -w")->type_name("NAME");
   verb->add_flag("-n,--only-hash", args->only_hash, "nothing is stored in any case")->group("");
   for (const NotOffered& each : kNotOffered) {
-    const auto refuse = [args, each](int64_t) { args->not_offered = fmt::format("{}: {} is not offered", each.flag, each.why); };
+    const auto refuse = [args, each](int64_t) {
+      args->not_offered = fmt::format("{}: {} is not offered", each.flag, each.why);
+    };
     verb->add_flag(each.flag, refuse, "not offered")->group("");
   }
   for (const NotOffered& each : kNotOfferedValues) {

@@ -20,12 +20,14 @@ constexpr size_t kPiece = 1 << 20;
 constexpr int kMostDirectories = 1000;  // one in the other; paths end at 4,096 bytes
 
 [[noreturn]] void fail(const std::string& path, int error) {
-  throw Error(error == ENOENT ? Code::kNotFound : Code::kInvalidArgument, fmt::format("{}: {}", path, std::strerror(error)));
+  throw Error(error == ENOENT ? Code::kNotFound : Code::kInvalidArgument,
+              fmt::format("{}: {}", path, std::strerror(error)));
 }
 
 class Descriptor {
  public:
-  explicit Descriptor(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {
+  explicit Descriptor(const std::string& path)
+      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {
     if (fd_ < 0) fail(path, errno);
   }
   Descriptor(const Descriptor&) = delete;

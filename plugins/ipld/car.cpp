@@ -62,7 +62,8 @@ std::optional<BytesView> CarReader::take_section(size_t most) {
   }
   if (length.value == 0) fail(Code::kInvalidArgument, offset_, "a section without bytes");
   if (length.value > most)
-    fail(Code::kInvalidArgument, offset_, fmt::format("a section of {} bytes, where {} are allowed", length.value, most));
+    fail(Code::kInvalidArgument, offset_,
+         fmt::format("a section of {} bytes, where {} are allowed", length.value, most));
   if (rest.size() - length.size < length.value) return std::nullopt;
   begin_ += length.size + length.value;
   offset_ += length.size + length.value;

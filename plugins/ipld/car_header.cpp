@@ -21,7 +21,8 @@ void append_head(Bytes& out, Major major, uint64_t value) {
   }
   const unsigned log = value < 0x100 ? 0 : value < 0x10000 ? 1 : value < 0x100000000 ? 2 : 3;
   out.push_back(top | static_cast<uint8_t>(24 + log));
-  for (int shift = static_cast<int>(8 << log) - 8; shift >= 0; shift -= 8) out.push_back(static_cast<uint8_t>(value >> shift));
+  for (int shift = static_cast<int>(8 << log) - 8; shift >= 0; shift -= 8)
+    out.push_back(static_cast<uint8_t>(value >> shift));
 }
 
 void append_text(Bytes& out, std::string_view text) {

@@ -12,9 +12,13 @@ namespace {
 constexpr size_t kV0TextSize = 46;
 constexpr size_t kV0Size = 34;
 
-bool begins_as_v0(BytesView bytes) noexcept { return bytes.size() >= 2 && bytes[0] == 0x12 && bytes[1] == 0x20; }
+bool begins_as_v0(BytesView bytes) noexcept {
+  return bytes.size() >= 2 && bytes[0] == 0x12 && bytes[1] == 0x20;
+}
 
-bool is_v0_text(std::string_view text) noexcept { return text.size() == kV0TextSize && text.starts_with("Qm"); }
+bool is_v0_text(std::string_view text) noexcept {
+  return text.size() == kV0TextSize && text.starts_with("Qm");
+}
 
 Cid parse_text(std::string_view text) {
   if (is_v0_text(text)) return Cid::from_bytes(decode_base58(text));

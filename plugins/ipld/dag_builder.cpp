@@ -17,7 +17,9 @@ constexpr size_t kRoomBefore = 64, kRoomBehind = 64;
 
 constexpr unsigned kBlockSizesField = 4;  // of UnixFS
 
-std::unique_ptr<Chunker> chunker_of(const Profile& profile) { return make_chunker(profile.chunker); }
+std::unique_ptr<Chunker> chunker_of(const Profile& profile) {
+  return make_chunker(profile.chunker);
+}
 
 }  // namespace
 

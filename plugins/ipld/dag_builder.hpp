@@ -25,8 +25,8 @@ class DagBuilder {
  public:
   enum class Digest { kNo, kSha256 };
 
-  // The sink outlives it. With kSha256 the digest of the whole file is computed in the same pass; that costs little where
-  // the processor has SHA instructions. Throws Error kInvalidArgument for a bad profile.
+  // The sink outlives it. With kSha256 the digest of the whole file is computed in the same pass; that costs little
+  // where the processor has SHA instructions. Throws Error kInvalidArgument for a bad profile.
   DagBuilder(Profile profile, BlockSink& sink, Digest digest = Digest::kNo);
   // The same with a chunker of the caller's; the profile's is not looked at.
   DagBuilder(Profile profile, BlockSink& sink, Digest digest, std::unique_ptr<Chunker> chunker);
@@ -40,7 +40,7 @@ class DagBuilder {
 
   // The sha256 of the bytes so far whose leaves are complete; of the whole file after finish(). Only with kSha256.
   Sha256Digest digest() const noexcept { return whole_.digest(); }
-  uint64_t size() const noexcept { return size_; }    // bytes appended
+  uint64_t size() const noexcept { return size_; }      // bytes appended
   uint64_t leaves() const noexcept { return leaves_; }  // complete ones
 
  private:

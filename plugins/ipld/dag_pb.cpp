@@ -35,7 +35,8 @@ Link decode_link(BytesView message) {
         reader.require(field, wire::Type::kVarint);
         tsize = field.value;
         break;
-      default: reader.fail(fmt::format("unknown field {} of a link", field.number));
+      default:
+        reader.fail(fmt::format("unknown field {} of a link", field.number));
     }
   }
   if (!cid) reader.fail("a link has no hash");
@@ -77,7 +78,9 @@ void append_link(Bytes& out, const Cid& cid, std::string_view name, uint64_t tsi
   wire::append_varint_field(out, kTsize, tsize);
 }
 
-void append_data(Bytes& out, BytesView data) { wire::append_bytes_field(out, kData, data); }
+void append_data(Bytes& out, BytesView data) {
+  wire::append_bytes_field(out, kData, data);
+}
 
 Bytes encode_dag_pb(const Node& node) {
   Bytes block;

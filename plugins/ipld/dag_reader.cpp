@@ -26,14 +26,17 @@ DagReader::DagReader(BlockSource& source, const Cid& root, size_t read_ahead)
 DagReader::~DagReader() = default;
 DagReader::DagReader(DagReader&&) noexcept = default;
 
-uint64_t DagReader::size() const noexcept { return path_.front().node->size; }
+uint64_t DagReader::size() const noexcept {
+  return path_.front().node->size;
+}
 
 DagReader::NodePtr DagReader::load(const Cid& cid, bool is_root) {
   const bool in_cid = cid.hash().code() == HashCode::kIdentity;
   const BytesView digest = cid.hash().digest();
   Bytes block = in_cid ? Bytes(digest.begin(), digest.end()) : source_.get(cid);
   if (block.size() > kMaxBlockSize)
-    throw Error(Code::kDataLoss, fmt::format("block {}: {} bytes are more than a block has", cid.to_string(), block.size()));
+    throw Error(Code::kDataLoss,
+                fmt::format("block {}: {} bytes are more than a block has", cid.to_string(), block.size()));
   verify(cid, block);
   try {
     return std::make_shared<const FileNode>(FileNode::of(cid, std::move(block)));
@@ -70,13 +73,15 @@ void DagReader::remember(const NodePtr& node) {
 DagReader::NodePtr DagReader::child_of(const Step& parent, size_t depth) {
   const Cid& cid = parent.node->children[parent.child];
   if (depth >= kMaxDepth)
-    throw Error(Code::kDataLoss, fmt::format("block {}: it is more than {} nodes below the root", cid.to_string(), kMaxDepth));
+    throw Error(Code::kDataLoss,
+                fmt::format("block {}: it is more than {} nodes below the root", cid.to_string(), kMaxDepth));
   NodePtr child = cached(cid);
   if (!child) child = load(cid, false);
   const uint64_t size = parent.node->size_of(parent.child);
   if (child->size != size)
-    throw Error(Code::kDataLoss, fmt::format("block {}: it says that block {} has {} bytes of the file, but that has {}",
-                                             parent.node->cid.to_string(), cid.to_string(), size, child->size));
+    throw Error(Code::kDataLoss,
+                fmt::format("block {}: it says that block {} has {} bytes of the file, but that has {}",
+                            parent.node->cid.to_string(), cid.to_string(), size, child->size));
   remember(child);
   return child;
 }
@@ -90,7 +95,8 @@ void DagReader::look_ahead(uint64_t position, uint64_t end) {
     if (step->begin + node.size <= from || from < step->begin) continue;
     auto child = static_cast<size_t>(std::upper_bound(node.ends.begin(), node.ends.end(), from - step->begin) -
                                      node.ends.begin());
-    for (; child < node.children.size() && step->begin + node.begin_of(child) < end && wanted.size() < kMostWanted; ++child) {
+    for (; child < node.children.size() && step->begin + node.begin_of(child) < end && wanted.size() < kMostWanted;
+         ++child) {
       const bool at_hand = step != path_.rbegin() && child == step->child;
       if (!at_hand && node.size_of(child) > 0 && !cached(node.children[child])) wanted.push_back(node.children[child]);
       step->wanted_until = step->begin + node.ends[child];
@@ -101,7 +107,9 @@ void DagReader::look_ahead(uint64_t position, uint64_t end) {
 
 // Makes the path end at the node whose own bytes include `position`. `end`: how far this read goes.
 void DagReader::descend(uint64_t position, uint64_t end) {
-  const auto covers = [&](const Step& step) { return position >= step.begin && position < step.begin + step.node->size; };
+  const auto covers = [&](const Step& step) {
+    return position >= step.begin && position < step.begin + step.node->size;
+  };
   while (!covers(path_.back())) path_.pop_back();
   while (true) {
     Step& step = path_.back();
@@ -132,7 +140,8 @@ size_t DagReader::read_at(uint64_t offset, std::span<uint8_t> out) {
     const Step& leaf = path_.back();
     const auto inside = static_cast<size_t>(next_ - leaf.begin);
     const size_t taken = std::min(count - done, leaf.node->data.size() - inside);
-    std::copy_n(leaf.node->data.begin() + static_cast<ptrdiff_t>(inside), taken, out.begin() + static_cast<ptrdiff_t>(done));
+    std::copy_n(leaf.node->data.begin() + static_cast<ptrdiff_t>(inside), taken,
+                out.begin() + static_cast<ptrdiff_t>(done));
     done += taken;
     next_ += taken;
   }

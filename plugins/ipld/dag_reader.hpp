@@ -7,16 +7,17 @@
 
 namespace ipcs::ipld {
 
-inline constexpr size_t kMaxDepth = 64;           // nodes from a file's root to a leaf
-inline constexpr size_t kReadAhead = 8u << 20;    // bytes
+inline constexpr size_t kMaxDepth = 64;         // nodes from a file's root to a leaf
+inline constexpr size_t kReadAhead = 8u << 20;  // bytes
 
 // A file behind a root CID: a raw block, or a dag-pb tree of any shape, with blocks of any sizes, with bytes in inner
 // nodes too. Every block is verified against its CID, and what a node says of sizes against what is there: file sizes
 // against the sum of their parts, the size under each link against the child when it is read. So no byte comes out that
 // is not the root's. Only the blocks of the range that is read are fetched; one who reads on and on gets read-ahead,
 // which grows with each leaf.
-// Errors of damaged or false blocks are kDataLoss and name the CID; those of the source pass through. After an Error the
-// reader can go on to be used. One thread at a time. Holds the path to the last leaf and a bounded cache of inner nodes.
+// Errors of damaged or false blocks are kDataLoss and name the CID; those of the source pass through. After an Error
+// the reader can go on to be used. One thread at a time. Holds the path to the last leaf and a bounded cache of inner
+// nodes.
 class DagReader {
  public:
   // Fetches the root. The source outlives it; `read_ahead` is in bytes, 0: none. Throws Error kFailedPrecondition when
@@ -50,11 +51,11 @@ class DagReader {
 
   BlockSource& source_;
   const size_t read_ahead_;
-  std::vector<Step> path_;  // never empty; the root first
+  std::vector<Step> path_;            // never empty; the root first
   std::vector<NodePtr> inner_nodes_;  // the last used first
-  uint64_t next_ = 0;       // where the last read ended
-  bool reads_on_ = false;   // this read began where the last one ended
-  size_t window_ = 0;       // bytes to ask for beyond what is read
+  uint64_t next_ = 0;                 // where the last read ended
+  bool reads_on_ = false;             // this read began where the last one ended
+  size_t window_ = 0;                 // bytes to ask for beyond what is read
 };
 
 }  // namespace ipcs::ipld

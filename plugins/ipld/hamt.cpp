@@ -55,7 +55,9 @@ class Trie {
   }
 
  private:
-  static size_t slot_of(uint64_t hash, unsigned used) noexcept { return hash >> (kHashBits - kBits - used) & (kHamtFanout - 1); }
+  static size_t slot_of(uint64_t hash, unsigned used) noexcept {
+    return hash >> (kHashBits - kBits - used) & (kHamtFanout - 1);
+  }
 
   Subtree finish(Bytes block, const Bytes& present, uint64_t dag_size) {
     Unixfs unixfs;

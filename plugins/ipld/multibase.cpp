@@ -122,10 +122,14 @@ void require_short(std::string_view text) {
 std::string encode_multibase(Base base, BytesView bytes) {
   std::string text(1, static_cast<char>(base));
   switch (base) {
-    case Base::kBase58Btc: return text + encode_number(kDigits58, bytes);
-    case Base::kBase36: return text + encode_number(kDigits36, bytes);
-    case Base::kBase32: return text + encode_bits(kDigits32, 5, bytes);
-    case Base::kBase16: return text + encode_bits(kDigits16, 4, bytes);
+    case Base::kBase58Btc:
+      return text + encode_number(kDigits58, bytes);
+    case Base::kBase36:
+      return text + encode_number(kDigits36, bytes);
+    case Base::kBase32:
+      return text + encode_bits(kDigits32, 5, bytes);
+    case Base::kBase16:
+      return text + encode_bits(kDigits16, 4, bytes);
   }
   throw Error(Code::kInternal, "unknown base");
 }
@@ -135,18 +139,28 @@ Bytes decode_multibase(std::string_view text) {
   require_short(text);
   const std::string_view rest = text.substr(1);
   switch (text[0]) {
-    case 'z': return decode_number(kDigits58, rest);
-    case 'k': return decode_number(kDigits36, rest);
-    case 'K': return decode_number(kDigits36, lower(rest));
-    case 'b': return decode_bits(kDigits32, 5, rest);
-    case 'B': return decode_bits(kDigits32, 5, lower(rest));
-    case 'f': return decode_bits(kDigits16, 4, rest);
-    case 'F': return decode_bits(kDigits16, 4, lower(rest));
-    default: refuse(text, "it begins with none of the bases z (58), b (32), k (36), f (16)");
+    case 'z':
+      return decode_number(kDigits58, rest);
+    case 'k':
+      return decode_number(kDigits36, rest);
+    case 'K':
+      return decode_number(kDigits36, lower(rest));
+    case 'b':
+      return decode_bits(kDigits32, 5, rest);
+    case 'B':
+      return decode_bits(kDigits32, 5, lower(rest));
+    case 'f':
+      return decode_bits(kDigits16, 4, rest);
+    case 'F':
+      return decode_bits(kDigits16, 4, lower(rest));
+    default:
+      refuse(text, "it begins with none of the bases z (58), b (32), k (36), f (16)");
   }
 }
 
-std::string encode_base58(BytesView bytes) { return encode_number(kDigits58, bytes); }
+std::string encode_base58(BytesView bytes) {
+  return encode_number(kDigits58, bytes);
+}
 
 Bytes decode_base58(std::string_view text) {
   require_short(text);

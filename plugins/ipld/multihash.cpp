@@ -24,9 +24,12 @@ size_t digest_size(HashCode code) noexcept {
 
 std::string to_string(HashCode code) {
   switch (code) {
-    case HashCode::kIdentity: return "identity";
-    case HashCode::kSha2_256: return "sha2-256";
-    case HashCode::kSha2_512: return "sha2-512";
+    case HashCode::kIdentity:
+      return "identity";
+    case HashCode::kSha2_256:
+      return "sha2-256";
+    case HashCode::kSha2_512:
+      return "sha2-512";
   }
   return fmt::format("0x{:x}", static_cast<uint64_t>(code));
 }
@@ -49,8 +52,10 @@ Multihash::Multihash(HashCode code, BytesView digest) : code_(code), size_(0), d
 
 Multihash Multihash::of(HashCode code, BytesView bytes) {
   switch (code) {
-    case HashCode::kIdentity: return Multihash(code, bytes);
-    case HashCode::kSha2_256: return Multihash(code, Sha256::of(bytes));
+    case HashCode::kIdentity:
+      return Multihash(code, bytes);
+    case HashCode::kSha2_256:
+      return Multihash(code, Sha256::of(bytes));
     case HashCode::kSha2_512: {
       std::array<uint8_t, SHA512_DIGEST_LENGTH> digest;
       ::SHA512(bytes.data(), bytes.size(), digest.data());

@@ -9,10 +9,12 @@
 namespace ipcs::ipld {
 namespace {
 
-constexpr size_t kMostLinks = 8192;    // a full node has to fit into a block
+constexpr size_t kMostLinks = 8192;  // a full node has to fit into a block
 constexpr size_t kMostInline = 128;
 
-[[noreturn]] void refuse(const std::string& why) { throw Error(Code::kInvalidArgument, why); }
+[[noreturn]] void refuse(const std::string& why) {
+  throw Error(Code::kInvalidArgument, why);
+}
 
 }  // namespace
 
@@ -21,8 +23,10 @@ void Profile::validate() const {
   if (cid_version == 0 && hash != HashCode::kSha2_256)
     refuse(fmt::format("CID version 0 is for sha2-256, not for {}", to_string(hash)));
   if (hash == HashCode::kIdentity) refuse("identity is no hash function for a whole file");
-  if (max_links < 2 || max_links > kMostLinks) refuse(fmt::format("{} links a node: want 2 to {}", max_links, kMostLinks));
-  if (inline_limit > kMostInline) refuse(fmt::format("inline limit {}: want at most {} bytes", inline_limit, kMostInline));
+  if (max_links < 2 || max_links > kMostLinks)
+    refuse(fmt::format("{} links a node: want 2 to {}", max_links, kMostLinks));
+  if (inline_limit > kMostInline)
+    refuse(fmt::format("inline limit {}: want at most {} bytes", inline_limit, kMostInline));
   make_chunker(chunker);
 }
 

@@ -21,8 +21,8 @@ struct Profile {
   size_t inline_limit = 0;  // blocks of up to so many bytes are held in their CID (identity); 0: none
   DirectorySize directory_estimate = DirectorySize::kLinks;
 
-  // Throws Error kInvalidArgument that names what does not fit: CIDv0 with another hash than sha2-256, max_links below 2
-  // or above 8192, inline_limit above 128, a bad chunker (kUnimplemented for Kubo's own).
+  // Throws Error kInvalidArgument that names what does not fit: CIDv0 with another hash than sha2-256, max_links below
+  // 2 or above 8192, inline_limit above 128, a bad chunker (kUnimplemented for Kubo's own).
   void validate() const;
 
   // The CID of a block.

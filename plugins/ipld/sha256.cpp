@@ -35,7 +35,9 @@ const Compression& compression() noexcept {
 
 }  // namespace
 
-Compression openssl_compression() noexcept { return {compress_openssl, compress_two_openssl}; }
+Compression openssl_compression() noexcept {
+  return {compress_openssl, compress_two_openssl};
+}
 
 std::vector<Compression> all_compressions() {
   std::vector<Compression> all;
@@ -45,7 +47,9 @@ std::vector<Compression> all_compressions() {
   return all;
 }
 
-bool has_sha_instructions() noexcept { return sha_instructions().one != nullptr; }
+bool has_sha_instructions() noexcept {
+  return sha_instructions().one != nullptr;
+}
 
 BytesView Sha256::fill(BytesView bytes) noexcept {
   const size_t held = size_ % kBlock;

@@ -91,8 +91,8 @@ IPCS_SHA inline void rounds_of_one(Rounds& a, __m128i (&all)[4], const uint8_t* 
 }
 
 template <int Group>
-IPCS_SHA inline void rounds_of_two(Rounds& a, __m128i (&a_all)[4], const uint8_t* a_block, Rounds& b, __m128i (&b_all)[4],
-                                   const uint8_t* b_block) noexcept {
+IPCS_SHA inline void rounds_of_two(Rounds& a, __m128i (&a_all)[4], const uint8_t* a_block, Rounds& b,
+                                   __m128i (&b_all)[4], const uint8_t* b_block) noexcept {
   const __m128i a_words = next_words<Group>(a_all, a_block);
   const __m128i b_words = next_words<Group>(b_all, b_block);
   two_rounds(a, a_words);
@@ -179,7 +179,9 @@ Compression sha_instructions() noexcept {
 
 namespace ipcs::ipld {
 
-Compression sha_instructions() noexcept { return {nullptr, nullptr}; }
+Compression sha_instructions() noexcept {
+  return {nullptr, nullptr};
+}
 
 }  // namespace ipcs::ipld
 

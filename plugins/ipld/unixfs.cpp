@@ -36,12 +36,18 @@ uint64_t number(const wire::Reader& reader, const wire::Field& field) {
 
 std::string to_string(UnixfsType type) {
   switch (type) {
-    case UnixfsType::kRaw: return "raw";
-    case UnixfsType::kDirectory: return "directory";
-    case UnixfsType::kFile: return "file";
-    case UnixfsType::kMetadata: return "metadata";
-    case UnixfsType::kSymlink: return "symbolic link";
-    case UnixfsType::kHamtShard: return "HAMT shard";
+    case UnixfsType::kRaw:
+      return "raw";
+    case UnixfsType::kDirectory:
+      return "directory";
+    case UnixfsType::kFile:
+      return "file";
+    case UnixfsType::kMetadata:
+      return "metadata";
+    case UnixfsType::kSymlink:
+      return "symbolic link";
+    case UnixfsType::kHamtShard:
+      return "HAMT shard";
   }
   return fmt::format("type {}", static_cast<uint64_t>(type));
 }
@@ -52,17 +58,30 @@ Unixfs Unixfs::decode(BytesView message) {
   std::optional<uint64_t> type;
   for (wire::Field field; reader.next(field);) {
     switch (field.number) {
-      case kType: type = number(reader, field); break;
+      case kType:
+        type = number(reader, field);
+        break;
       case kData:
         reader.require(field, wire::Type::kBytes);
         result.data.emplace(field.bytes.begin(), field.bytes.end());
         break;
-      case kFileSize: result.file_size = number(reader, field); break;
-      case kBlockSizes: read_block_sizes(reader, field, result); break;
-      case kHashType: result.hash_type = number(reader, field); break;
-      case kFanout: result.fanout = number(reader, field); break;
-      case kMode: result.mode = number(reader, field); break;
-      default: break;
+      case kFileSize:
+        result.file_size = number(reader, field);
+        break;
+      case kBlockSizes:
+        read_block_sizes(reader, field, result);
+        break;
+      case kHashType:
+        result.hash_type = number(reader, field);
+        break;
+      case kFanout:
+        result.fanout = number(reader, field);
+        break;
+      case kMode:
+        result.mode = number(reader, field);
+        break;
+      default:
+        break;
     }
   }
   if (!type) reader.fail("it has no type");

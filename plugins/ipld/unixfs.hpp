@@ -15,12 +15,12 @@ std::string to_string(UnixfsType type);
 // The message in a node's data.
 struct Unixfs {
   UnixfsType type = UnixfsType::kFile;
-  std::optional<Bytes> data;               // bytes of the file that come before those of its links; a link's target
-  std::optional<uint64_t> file_size;       // bytes of the file below this node
-  std::vector<uint64_t> block_sizes;       // bytes of the file below each link
-  std::optional<uint64_t> hash_type;       // of a HAMT shard: the multihash code of the names' hash
-  std::optional<uint64_t> fanout;          // of a HAMT shard
-  std::optional<uint64_t> mode;            // POSIX permissions
+  std::optional<Bytes> data;          // bytes of the file that come before those of its links; a link's target
+  std::optional<uint64_t> file_size;  // bytes of the file below this node
+  std::vector<uint64_t> block_sizes;  // bytes of the file below each link
+  std::optional<uint64_t> hash_type;  // of a HAMT shard: the multihash code of the names' hash
+  std::optional<uint64_t> fanout;     // of a HAMT shard
+  std::optional<uint64_t> mode;       // POSIX permissions
 
   // As protobuf, fields in the order of their numbers. A mtime is not written.
   Bytes encode() const;

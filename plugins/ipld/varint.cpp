@@ -10,9 +10,12 @@ namespace {
 
 const char* to_string(VarintProblem problem) noexcept {
   switch (problem) {
-    case VarintProblem::kCut: return "is cut off";
-    case VarintProblem::kNotMinimal: return "is not as short as it can be";
-    case VarintProblem::kTooLong: return "is longer than 9 bytes";
+    case VarintProblem::kCut:
+      return "is cut off";
+    case VarintProblem::kNotMinimal:
+      return "is not as short as it can be";
+    case VarintProblem::kTooLong:
+      return "is longer than 9 bytes";
   }
   return "";
 }

@@ -20,7 +20,7 @@ enum class VarintProblem { kCut, kNotMinimal, kTooLong };
 
 struct VarintResult {
   uint64_t value = 0;
-  size_t size = 0;                       // bytes that it takes; 0: there is a problem
+  size_t size = 0;                              // bytes that it takes; 0: there is a problem
   VarintProblem problem = VarintProblem::kCut;  // meaningful when size is 0
 };
 

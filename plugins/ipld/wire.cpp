@@ -49,10 +49,18 @@ bool Reader::next(Field& field) {
   field = Field{.number = tag >> 3, .type = static_cast<Type>(tag & 7), .value = 0, .bytes = {}};
   if (field.number == 0 || field.number > kMaxFieldNumber) fail(fmt::format("field number {}", field.number));
   switch (field.type) {
-    case Type::kVarint: field.value = take_number(rest_); return true;
-    case Type::kBytes: field.bytes = take(take_number(rest_)); return true;
-    case Type::kFixed64: field.bytes = take(8); return true;
-    case Type::kFixed32: field.bytes = take(4); return true;
+    case Type::kVarint:
+      field.value = take_number(rest_);
+      return true;
+    case Type::kBytes:
+      field.bytes = take(take_number(rest_));
+      return true;
+    case Type::kFixed64:
+      field.bytes = take(8);
+      return true;
+    case Type::kFixed32:
+      field.bytes = take(4);
+      return true;
   }
   fail(fmt::format("field {} has wire type {}", field.number, tag & 7));
 }

@@ -1,4 +1,5 @@
-// Speed of plugins/ipld on one core, in memory: ipld_bench [MiB] prints GB per second of CPU time, the best of seven rounds.
+// Speed of plugins/ipld on one core, in memory: ipld_bench [MiB] prints GB per second of CPU time, the best of seven
+// rounds.
 #include <fmt/format.h>
 #include <openssl/evp.h>
 

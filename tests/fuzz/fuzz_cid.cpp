@@ -45,7 +45,8 @@ void binary(BytesView bytes) {
     const Cid cid = Cid::take(rest);
     const Bytes written = cid.bytes();
     require(written.size() == cid.byte_size());
-    require(std::equal(written.begin(), written.end(), bytes.begin(), bytes.end() - static_cast<ptrdiff_t>(rest.size())));
+    require(
+        std::equal(written.begin(), written.end(), bytes.begin(), bytes.end() - static_cast<ptrdiff_t>(rest.size())));
     require(Cid::from_bytes(written) == cid);
   } catch (const ipcs::Error& error) {
     check_message(error);

@@ -41,7 +41,8 @@ class Input {
 };
 
 // Makes a block of the input; its links go to blocks made before.
-Cid make_block(Input& input, const std::vector<std::pair<Cid, uint64_t>>& before, MemoryBlockstore& store, uint64_t& size) {
+Cid make_block(Input& input, const std::vector<std::pair<Cid, uint64_t>>& before, MemoryBlockstore& store,
+               uint64_t& size) {
   const uint8_t kind = input.next();
   Bytes data = input.take(kind % 16);
   if (kind < 64 || before.empty()) {

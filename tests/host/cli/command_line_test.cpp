@@ -16,7 +16,7 @@ TEST_CASE("a command line that makes no sense is a matter of usage") {
     check_failed(result, 2, text);
     CHECK(result.out == "");
   };
-  refused({}, "ipcsctl: wants one of: content, pin, client, verify, df, status, backend, plugin, completion, version");
+  refused({}, "ipcsctl: wants one of: content, pin, client, verify, df, status, backend, cid, plugin, completion, version");
   refused({"content"}, "ipcsctl: content: wants one of: ls, get, ingest, active, abort, label, info, rm");
   refused({"contnet", "ls"}, "unknown verb \"contnet\" (did you mean \"content\"?)");
   refused({"content", "inject"}, "ipcsctl: content: unknown verb \"inject\" (did you mean \"ingest\"?)");
@@ -108,7 +108,7 @@ std::string completed(const TempDir& dir, const std::string& words, int at) {
 
 TEST_CASE("bash completes verbs, flags and their values") {
   const TempDir dir;
-  CHECK(completed(dir, "ipcsctl ''", 1) == "content pin client verify df status backend plugin completion version\n");
+  CHECK(completed(dir, "ipcsctl ''", 1) == "content pin client verify df status backend cid plugin completion version\n");
   CHECK(completed(dir, "ipcsctl content a", 2) == "active abort\n");
   CHECK(completed(dir, "ipcsctl backend ''", 2) == "status copy\n");
   CHECK(completed(dir, "ipcsctl client ''", 2) == "ls rm\n");

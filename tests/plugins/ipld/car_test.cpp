@@ -17,7 +17,9 @@ using ipcs::Error;
 
 namespace {
 
-Cid raw_cid(BytesView bytes) { return Cid::v1(Codec::kRaw, Multihash::of(HashCode::kSha2_256, bytes)); }
+Cid raw_cid(BytesView bytes) {
+  return Cid::v1(Codec::kRaw, Multihash::of(HashCode::kSha2_256, bytes));
+}
 
 Bytes car_of(std::span<const Cid> roots, const std::vector<Bytes>& blocks) {
   Bytes car;
@@ -81,7 +83,9 @@ TEST_CASE("a CAR gives back its roots and blocks, in any pieces") {
 
 TEST_CASE("the header that Kubo writes") {
   const Cid root = Cid::parse("bafkqaaa");
-  CHECK(hex(encode_car_header(std::span(&root, 1))) == "a265726f6f747381d82a450001550000" "6776657273696f6e01");
+  CHECK(hex(encode_car_header(std::span(&root, 1))) ==
+        "a265726f6f747381d82a450001550000"
+        "6776657273696f6e01");
   CHECK(decode_car_header(unhex("a26776657273696f6e0165726f6f747380")).empty());  // the other order
   std::vector<Cid> many(1000, root);
   CHECK(decode_car_header(encode_car_header(many)) == many);
@@ -97,8 +101,12 @@ TEST_CASE("headers that are none") {
   CHECK_THAT(said("a265726f6f7473806776657273696f6e1801"), Contains("as short"));
   CHECK_THAT(said("a265726f6f7473806776657273696f6e"), Contains("cut off"));
   CHECK_THAT(said("a2646f6f7473806776657273696f6e01"), Contains("\"oots\""));
-  CHECK_THAT(said("a265726f6f747381d82b450001550000" "6776657273696f6e01"), Contains("no CID"));
-  CHECK_THAT(said("a265726f6f747381d82a450101550000" "6776657273696f6e01"), Contains("no CID"));
+  CHECK_THAT(said("a265726f6f747381d82b450001550000"
+                  "6776657273696f6e01"),
+             Contains("no CID"));
+  CHECK_THAT(said("a265726f6f747381d82a450101550000"
+                  "6776657273696f6e01"),
+             Contains("no CID"));
   CHECK_THAT(said("a265726f6f74739bffffffffffffffff"), Contains("cut off"));
   CHECK_THAT(said("bf65726f6f747380"), Contains("no DAG-CBOR"));
   CHECK_THAT(said("80"), Contains("no map"));
@@ -133,7 +141,8 @@ TEST_CASE("sections that lie") {
     bytes.insert(bytes.end(), more.begin(), more.end());
     return bytes;
   };
-  CHECK_THAT(refusal(section("00"), Code::kInvalidArgument), Contains("at byte " + std::to_string(header)) && Contains("without bytes"));
+  CHECK_THAT(refusal(section("00"), Code::kInvalidArgument),
+             Contains("at byte " + std::to_string(header)) && Contains("without bytes"));
   CHECK_THAT(refusal(section("0102"), Code::kInvalidArgument), Contains("at byte " + std::to_string(header)));
   CHECK_THAT(refusal(section("ffffffff7f"), Code::kInvalidArgument), Contains("are allowed"));
   CHECK_THAT(refusal(section("2501551e20" + std::string(64, '1') + "00"), Code::kUnimplemented), Contains("0x1e"));
@@ -180,8 +189,14 @@ TEST_CASE("a walk visits every block once, depth first") {
       Node node;
       if (depth > 0) node.links.push_back({make(depth - 1), "", 0});
       for (uint64_t i = 0; i < 40'000; ++i) {
-        const uint8_t digest[8] = {static_cast<uint8_t>(depth), static_cast<uint8_t>(i), static_cast<uint8_t>(i >> 8),
-                                   static_cast<uint8_t>(i >> 16), 0, 0, 0, 0};
+        const uint8_t digest[8] = {static_cast<uint8_t>(depth),
+                                   static_cast<uint8_t>(i),
+                                   static_cast<uint8_t>(i >> 8),
+                                   static_cast<uint8_t>(i >> 16),
+                                   0,
+                                   0,
+                                   0,
+                                   0};
         node.links.push_back({Cid::v1(Codec::kRaw, Multihash(HashCode::kIdentity, digest)), "", 0});
       }
       const Bytes block = encode_dag_pb(node);

@@ -88,7 +88,9 @@ std::string complaint(BlockSource& store, const Cid& root, Code code) {
   return "nothing";
 }
 
-Bytes text(std::string_view bytes) { return Bytes(bytes.begin(), bytes.end()); }
+Bytes text(std::string_view bytes) {
+  return Bytes(bytes.begin(), bytes.end());
+}
 
 }  // namespace
 
@@ -116,7 +118,8 @@ TEST_CASE("any range at any time") {
     Bytes out(random.below(700));
     const size_t want = offset >= bytes.size() ? 0 : std::min<size_t>(out.size(), bytes.size() - offset);
     REQUIRE(reader.read_at(offset, out) == want);
-    REQUIRE(std::equal(out.begin(), out.begin() + static_cast<ptrdiff_t>(want), bytes.begin() + static_cast<ptrdiff_t>(want > 0 ? offset : 0)));
+    REQUIRE(std::equal(out.begin(), out.begin() + static_cast<ptrdiff_t>(want),
+                       bytes.begin() + static_cast<ptrdiff_t>(want > 0 ? offset : 0)));
   }
 }
 
@@ -195,7 +198,8 @@ TEST_CASE("false sizes are found, with the block that lies named") {
     return said;
   };
   CHECK_THAT(lie(put_file(store, {abc}, {3}, 4)), Contains("4 bytes of the file, its parts have 3"));
-  CHECK_THAT(lie(put_file(store, {abc}, {4}, 4)), Contains(abc.to_string()) && Contains("has 4 bytes") && Contains("has 3"));
+  CHECK_THAT(lie(put_file(store, {abc}, {4}, 4)),
+             Contains(abc.to_string()) && Contains("has 4 bytes") && Contains("has 3"));
   CHECK_THAT(lie(put_file(store, {abc}, {2}, 2)), Contains("has 2 bytes of the file, but that has 3"));
   CHECK_THAT(lie(put_file(store, {abc}, {}, 0)), Contains("0 block sizes for 1 links"));
   CHECK_THAT(lie(put_file(store, {}, {3}, 3)), Contains("1 block sizes for 0 links"));

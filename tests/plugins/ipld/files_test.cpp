@@ -55,18 +55,19 @@ constexpr Golden kGolden[] = {
       "bafkreidwnp6njwpai3g3lve5fajwlp7brx4pwusmxiqqdnjv2dkoxsqzve", "QmUn4dDrL7ir6M6j8vas8ReZTook3j82KEwtDuqcUKsJfr"}},
     {262145,
      {"Qman3sWRhmWZAVTqFKfLyHFTRVUxzJE8g2XEpYL1s3nmHQ", "bafybeie75w3dd4sngh56jvez4fssvrpomjl7x5ynsmzrl4aggfx7l627hm",
-      "QmZ6wmS9nTYfQGp9ystsyVVzMaC5ftkGTRaU4GNkgr28G2",
-      "bafkreial2zuroy4r2rhpvtfcbuyaskdlbtliqfaga7eqrtifqu2zsb4mnm", "QmbHgndnEuEys5ov3kxPT7AT4pD4XeQ2KVzdmgaa9MqSDk"}},
+      "QmZ6wmS9nTYfQGp9ystsyVVzMaC5ftkGTRaU4GNkgr28G2", "bafkreial2zuroy4r2rhpvtfcbuyaskdlbtliqfaga7eqrtifqu2zsb4mnm",
+      "QmbHgndnEuEys5ov3kxPT7AT4pD4XeQ2KVzdmgaa9MqSDk"}},
     {5000000,
      {"Qma4ViQQLUvWhjcgZL6jgJQnKH97achpof3Gs5yMhRe4H7", "bafybeib2hyvpl5qke3wgw67llgrg7rnwc36z65moizlzjsyzchgvldpviu",
-      "QmSG1LXjbme463ahEHaQZrHQqB8uRWpm8wVpjYj9Xu1i3E",
-      "bafybeifvrkv6nnzqfldomloo7ntw4zpedm2ttyqzkarlsv46bzdb2dfhr4", "QmYnbeYF9SLprJohrbvxkVzKSE59JfwtpjxS5mMXuhKrYQ"}},
+      "QmSG1LXjbme463ahEHaQZrHQqB8uRWpm8wVpjYj9Xu1i3E", "bafybeifvrkv6nnzqfldomloo7ntw4zpedm2ttyqzkarlsv46bzdb2dfhr4",
+      "QmYnbeYF9SLprJohrbvxkVzKSE59JfwtpjxS5mMXuhKrYQ"}},
 };
 
 std::vector<Profile> golden_profiles() {
   Profile raw_v0;
   raw_v0.raw_leaves = true;
-  return {Profile{}, named_profile("cid-version=1"), raw_v0, named_profile("unixfs-v1-2025"), changed("default", "size-1000", 3)};
+  return {Profile{}, named_profile("cid-version=1"), raw_v0, named_profile("unixfs-v1-2025"),
+          changed("default", "size-1000", 3)};
 }
 
 // Lengths of the chunks of `bytes` when they arrive in pieces.
@@ -159,7 +160,11 @@ TEST_CASE("profiles refuse what does not fit, by name") {
   CHECK(with([](Profile&) {}) == "accepted");
   CHECK_THAT(with([](Profile& p) { p.cid_version = 2; }), Contains("CID version 2"));
   CHECK_THAT(with([](Profile& p) { p.hash = HashCode::kSha2_512; }), Contains("sha2-512"));
-  CHECK_THAT(with([](Profile& p) { p.hash = HashCode::kIdentity; p.cid_version = 1; }), Contains("identity"));
+  CHECK_THAT(with([](Profile& p) {
+               p.hash = HashCode::kIdentity;
+               p.cid_version = 1;
+             }),
+             Contains("identity"));
   CHECK_THAT(with([](Profile& p) { p.max_links = 1; }), Contains("1 links"));
   CHECK_THAT(with([](Profile& p) { p.max_links = 8193; }), Contains("8193 links"));
   CHECK_THAT(with([](Profile& p) { p.inline_limit = 129; }), Contains("129"));
@@ -182,10 +187,31 @@ TEST_CASE("chunkers by name") {
   CHECK(make_chunker("size-1")->max_size() == 1);
   CHECK(make_chunker("size-2096896")->max_size() == kMaxChunk);
   CHECK(make_chunker("fastcdc-64-256-2096896")->max_size() == kMaxChunk);
-  for (const char* text : {"", "size", "size-", "size-0", "size-2096897", "size-1-2", "size--1", "size-+1", "size- 1", "size-1 ",
-                           "size-99999999999999999999", "size-0x10", "sizes-1", "Size-1", "default", "fastcdc", "fastcdc-1",
-                           "fastcdc-64-128", "fastcdc-63-128-256", "fastcdc-64-64-128", "fastcdc-64-128-128",
-                           "fastcdc-64-128-2096897", "fastcdc-64-128-256-512", "fastcdc-64-128-", "tar"})
+  for (const char* text : {"",
+                           "size",
+                           "size-",
+                           "size-0",
+                           "size-2096897",
+                           "size-1-2",
+                           "size--1",
+                           "size-+1",
+                           "size- 1",
+                           "size-1 ",
+                           "size-99999999999999999999",
+                           "size-0x10",
+                           "sizes-1",
+                           "Size-1",
+                           "default",
+                           "fastcdc",
+                           "fastcdc-1",
+                           "fastcdc-64-128",
+                           "fastcdc-63-128-256",
+                           "fastcdc-64-64-128",
+                           "fastcdc-64-128-128",
+                           "fastcdc-64-128-2096897",
+                           "fastcdc-64-128-256-512",
+                           "fastcdc-64-128-",
+                           "tar"})
     CHECK_THAT(refusal([&] { make_chunker(text); }), Contains("chunker") || Contains("fastcdc wants"));
   for (const char* text : {"rabin", "rabin-16-32-64", "buzhash"})
     CHECK_THAT(refusal([&] { make_chunker(text); }, Code::kUnimplemented), Contains(text) && Contains("not offered"));
@@ -203,7 +229,8 @@ TEST_CASE("fastcdc cuts by content alone") {
     REQUIRE(lengths[i] <= 32000);
   }
   // The definition is final: published files hang on these.
-  CHECK(std::vector<size_t>(lengths.begin(), lengths.begin() + 6) == std::vector<size_t>{3598, 9153, 10949, 9178, 8231, 9025});
+  CHECK(std::vector<size_t>(lengths.begin(), lengths.begin() + 6) ==
+        std::vector<size_t>{3598, 9153, 10949, 9178, 8231, 9025});
 
   // Bytes put in near the front move only the cuts near them.
   Bytes longer = noise(1000, 8);
@@ -211,7 +238,9 @@ TEST_CASE("fastcdc cuts by content alone") {
   longer.insert(longer.end(), bytes.begin() + 100'000, bytes.end());
   const std::vector<size_t> moved = cuts(profile, longer, 4'000'000, 1);
   size_t same = 0;
-  while (same < std::min(lengths.size(), moved.size()) && lengths[lengths.size() - 1 - same] == moved[moved.size() - 1 - same]) ++same;
+  while (same < std::min(lengths.size(), moved.size()) &&
+         lengths[lengths.size() - 1 - same] == moved[moved.size() - 1 - same])
+    ++same;
   CHECK(same > lengths.size() * 9 / 10);
 
   // Bytes without any content are cut at the largest size.
@@ -232,7 +261,8 @@ TEST_CASE("directories as Kubo makes them") {
   CHECK(directory.dag_size == 3 * hello.dag_size + store.get(directory.cid).size());
   CHECK(make_symlink(Profile{}, "target", nowhere).cid.to_string() == "QmbqcXVc1m3ptTWpceoVYfkn1gD6MRvjEFbVeMsBjSKQgT");
   CHECK_THAT(directory_refusal({{"a", hello}, {"a", hello}}), Contains("\"a\" stands there twice"));
-  for (const char* name : {"", "a/b", "/"}) CHECK_THAT(directory_refusal({{name, hello}}), Contains("can't be the name"));
+  for (const char* name : {"", "a/b", "/"})
+    CHECK_THAT(directory_refusal({{name, hello}}), Contains("can't be the name"));
   CHECK_THAT(directory_refusal({{std::string("a\0b", 3), hello}}), Contains("can't be the name"));
 }
 

@@ -32,8 +32,8 @@ std::string refusal(const Work& work, Code code = Code::kInvalidArgument) {
 
 TEST_CASE("varints of the multiformats specification") {
   const std::pair<uint64_t, const char*> known[] = {
-      {0, "00"}, {1, "01"}, {127, "7f"}, {128, "8001"}, {255, "ff01"}, {300, "ac02"}, {16384, "808001"},
-      {kMaxVarint, "ffffffffffffffff7f"}};
+      {0, "00"},     {1, "01"},     {127, "7f"},       {128, "8001"},
+      {255, "ff01"}, {300, "ac02"}, {16384, "808001"}, {kMaxVarint, "ffffffffffffffff7f"}};
   for (const auto& [value, text] : known) {
     Bytes out;
     append_varint(out, value);
@@ -46,10 +46,14 @@ TEST_CASE("varints of the multiformats specification") {
   }
   Bytes out;
   CHECK_THAT(refusal([&] { append_varint(out, kMaxVarint + 1); }), Contains("9223372036854775808"));
-  const std::pair<const char*, VarintProblem> bad[] = {
-      {"", VarintProblem::kCut}, {"80", VarintProblem::kCut}, {"ffffffff", VarintProblem::kCut},
-      {"8000", VarintProblem::kNotMinimal}, {"ff00", VarintProblem::kNotMinimal}, {"808000", VarintProblem::kNotMinimal},
-      {"ffffffffffffffffff01", VarintProblem::kTooLong}, {"80808080808080808001", VarintProblem::kTooLong}};
+  const std::pair<const char*, VarintProblem> bad[] = {{"", VarintProblem::kCut},
+                                                       {"80", VarintProblem::kCut},
+                                                       {"ffffffff", VarintProblem::kCut},
+                                                       {"8000", VarintProblem::kNotMinimal},
+                                                       {"ff00", VarintProblem::kNotMinimal},
+                                                       {"808000", VarintProblem::kNotMinimal},
+                                                       {"ffffffffffffffffff01", VarintProblem::kTooLong},
+                                                       {"80808080808080808001", VarintProblem::kTooLong}};
   for (const auto& [text, problem] : bad) {
     const Bytes bytes = unhex(text);
     CHECK(read_varint(bytes).size == 0);
@@ -70,7 +74,8 @@ TEST_CASE("multibase vectors") {
     CHECK(as_text(decode_multibase(text)) == "yes mani !");
   }
   const Bytes zeros = unhex("0000796573206d616e692021");
-  for (const char* text : {"f0000796573206d616e692021", "baaahszltebwwc3tjeaqq", "k002lcpzo5yikidynfl", "z117paNL19xttacUY"}) {
+  for (const char* text :
+       {"f0000796573206d616e692021", "baaahszltebwwc3tjeaqq", "k002lcpzo5yikidynfl", "z117paNL19xttacUY"}) {
     CHECK(decode_multibase(text) == zeros);
     CHECK(encode_multibase(static_cast<Base>(text[0]), zeros) == text);
   }
@@ -91,8 +96,8 @@ TEST_CASE("bases give back any bytes") {
 }
 
 TEST_CASE("text that is no multibase") {
-  for (const char* text : {"", "m", "uAQ", "1", "z0", "zO", "zI", "zl", "z ", "b1", "b=", "ba", "bab", "baaa=", "BPFs", "fg", "f0",
-                           "fA0", "Ff0", "k-", "K2l", "z\n"})
+  for (const char* text : {"",   "m",   "uAQ",   "1",    "z0", "zO", "zI",  "zl",  "z ", "b1",  "b=",
+                           "ba", "bab", "baaa=", "BPFs", "fg", "f0", "fA0", "Ff0", "k-", "K2l", "z\n"})
     CHECK(refusal([&] { decode_multibase(text); }) != "accepted");
   CHECK_THAT(refusal([&] { decode_multibase(std::string(kMaxMultibaseSize + 1, 'z')); }), Contains("longer than"));
   CHECK(decode_multibase(std::string(kMaxMultibaseSize, 'z')).size() > 700);
@@ -169,8 +174,8 @@ TEST_CASE("CIDs in all their texts, as Kubo writes them") {
   CHECK(v0.to_v1() != v0);
   CHECK(v0.to_v1().hash() == v0.hash());
   CHECK(v0.to_v1().to_string().starts_with("bafybei"));
-  CHECK(Cid::parse("bafkrgqhhyivzstcz3hhswshfjgy6ertgmnqeleynhwt4dlfsthi4hn7zgh4uvlsb5xncykzapi3ocd4lzogukir6ksdy6wzrnz6ohnv4aglcs") ==
-        Cid::v1(Codec::kRaw, Multihash::of(HashCode::kSha2_512, as_bytes("hello\n"))));
+  CHECK(Cid::parse("bafkrgqhhyivzstcz3hhswshfjgy6ertgmnqeleynhwt4dlfsthi4hn7zgh4uvlsb5xncykzapi3ocd4lzogukir6ksdy6wzrnz"
+                   "6ohnv4aglcs") == Cid::v1(Codec::kRaw, Multihash::of(HashCode::kSha2_512, as_bytes("hello\n"))));
   CHECK(Cid::parse("bafkqaaa") == Cid::v1(Codec::kRaw, Multihash(HashCode::kIdentity, {})));  // the probe of gateways
   CHECK(std::unordered_set<Cid>{v0, v0.to_v1(), v1, v0}.size() == 3);
   CHECK(v0 < v1);
@@ -180,11 +185,29 @@ TEST_CASE("what is no CID") {
   const std::string v0 = "QmZULkCELmmk5XNfCgTnCyFgAVxBRBXyDHGGMVoLFLiXEN";
   const std::string v1 = "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am";
   const Bytes v1_bytes = Cid::parse(v1).bytes(), v0_bytes = Cid::parse(v0).bytes();
-  std::vector<std::string> bad{"", "Qm", "b", "f", "z", v0 + "a", v0.substr(1), v0.substr(0, 45), v1 + "a", v1.substr(0, 58),
-                               "/ipfs/" + v1, v1 + "/", " " + v1, v1 + "\n", "ipfs://" + v1,
-                               encode_multibase(Base::kBase58Btc, v0_bytes), encode_multibase(Base::kBase32, v0_bytes),
-                               "f" + hex(v1_bytes) + "00", "f02" + hex(v1_bytes).substr(2), "f00" + hex(v1_bytes).substr(2),
-                               "f8100" + hex(v1_bytes).substr(2), std::string(100'000, 'b'), "Qm" + std::string(44, '0')};
+  std::vector<std::string> bad{"",
+                               "Qm",
+                               "b",
+                               "f",
+                               "z",
+                               v0 + "a",
+                               v0.substr(1),
+                               v0.substr(0, 45),
+                               v1 + "a",
+                               v1.substr(0, 58),
+                               "/ipfs/" + v1,
+                               v1 + "/",
+                               " " + v1,
+                               v1 + "\n",
+                               "ipfs://" + v1,
+                               encode_multibase(Base::kBase58Btc, v0_bytes),
+                               encode_multibase(Base::kBase32, v0_bytes),
+                               "f" + hex(v1_bytes) + "00",
+                               "f02" + hex(v1_bytes).substr(2),
+                               "f00" + hex(v1_bytes).substr(2),
+                               "f8100" + hex(v1_bytes).substr(2),
+                               std::string(100'000, 'b'),
+                               "Qm" + std::string(44, '0')};
   for (size_t size = 0; size < v1_bytes.size(); ++size) bad.push_back("f" + hex(BytesView(v1_bytes).first(size)));
   for (const std::string& text : bad) {
     INFO(text.substr(0, 100));

@@ -32,8 +32,14 @@ std::string unixfs_refusal(std::string_view text) {
   return refusal([&] { Unixfs::decode(unhex(text)); });
 }
 
-const std::string kCid = "01550000";                    // an empty identity
-const std::string kLink = "12" "0a" "0a04" + kCid + "1200" "1807";  // hash, empty name, tsize 7
+const std::string kCid = "01550000";  // an empty identity
+const std::string kLink =
+    "12"
+    "0a"
+    "0a04" +
+    kCid +
+    "1200"
+    "1807";  // hash, empty name, tsize 7
 
 }  // namespace
 
@@ -103,14 +109,22 @@ TEST_CASE("UnixFS: known messages") {
   CHECK(read.file_size == 300);
   CHECK_FALSE(read.data);
   CHECK(Unixfs::decode(unhex("08022203c80164")).block_sizes == inner.block_sizes);  // packed
-  CHECK(Unixfs::decode(unhex("0802" "4a02" "0801" "f80101" "fd0100000000" "f9010000000000000000")).type == UnixfsType::kFile);  // unknown fields
+  CHECK(Unixfs::decode(unhex("0802"
+                             "4a02"
+                             "0801"
+                             "f80101"
+                             "fd0100000000"
+                             "f9010000000000000000"))
+            .type == UnixfsType::kFile);  // unknown fields
   Unixfs shard;
   shard.type = UnixfsType::kHamtShard;
   shard.data = Bytes{1};
   shard.hash_type = 0x22;
   shard.fanout = 256;
   shard.mode = 0644;
-  CHECK(hex(shard.encode()) == "08051201012822308002" "38a403");
+  CHECK(hex(shard.encode()) ==
+        "08051201012822308002"
+        "38a403");
   CHECK(Unixfs::decode(shard.encode()).mode == 0644);
   for (const size_t size : {0, 1, 127, 128, 262144, 2096896}) {
     const LeafFrame frame = leaf_frame(size);

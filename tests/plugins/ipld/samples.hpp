@@ -48,7 +48,11 @@ inline Subtree build(const Profile& profile, BytesView bytes, BlockSink& sink) {
   return builder.finish();
 }
 
-inline std::string hex(BytesView bytes) { return encode_multibase(Base::kBase16, bytes).substr(1); }
-inline Bytes unhex(std::string_view text) { return decode_multibase("f" + std::string(text)); }
+inline std::string hex(BytesView bytes) {
+  return encode_multibase(Base::kBase16, bytes).substr(1);
+}
+inline Bytes unhex(std::string_view text) {
+  return decode_multibase("f" + std::string(text));
+}
 
 }  // namespace ipcs::ipld::samples

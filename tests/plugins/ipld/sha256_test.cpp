@@ -1,8 +1,8 @@
 // SHA-256 against OpenSSL: every length around the blocks, every way of arriving, one stream and two.
 #include "ipld/sha256.hpp"
 
-#include <catch2/catch.hpp>
 #include <openssl/sha.h>
+#include <catch2/catch.hpp>
 
 #include "ipld/sha256_blocks.hpp"
 #include "plugins/ipld/samples.hpp"
@@ -54,7 +54,8 @@ TEST_CASE("sha256: two streams of any lengths in any pieces") {
     const size_t a_start = random.below(500), b_start = random.below(500);
     size_t a_size = 0, b_size = 0;
     for (int piece = 0; piece < 8; ++piece) {
-      const size_t a_more = random.below(round % 3 == 0 ? 130 : 4000), b_more = random.below(round % 3 == 1 ? 130 : 4000);
+      const size_t a_more = random.below(round % 3 == 0 ? 130 : 4000),
+                   b_more = random.below(round % 3 == 1 ? 130 : 4000);
       Sha256::update_two(a, BytesView(bytes).subspan(a_start + a_size, a_more), b,
                          BytesView(bytes).subspan(b_start + b_size, b_more));
       a_size += a_more;
