@@ -17,7 +17,6 @@ import (
 	"time"
 
 	api "github.com/containerd/containerd/api/services/content/v1"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -27,7 +26,7 @@ import (
 
 const (
 	kills       = 200
-	writers     = 4                      // of containerd; one more is the operator's
+	writers     = 4                      // two for each client; one more is the operator's
 	longestRun  = 150 * time.Millisecond // from the first write to the kill
 	killedStart = 10                     // each such round is followed by a kill during the start
 	longestBoot = 100 * time.Millisecond // of these
@@ -40,7 +39,8 @@ func fault(format string, arguments ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errFault}, arguments...)...)
 }
 
-func isNotFound(err error) bool { return status.Code(err) == codes.NotFound }
+func isNotFound(err error) bool      { return status.Code(err) == codes.NotFound }
+func isAlreadyExists(err error) bool { return status.Code(err) == codes.AlreadyExists }
 
 // seed is what all the random choices follow from: the value of KILL_SEED, or the time.
 func seed(t *testing.T) uint64 {
@@ -59,45 +59,49 @@ func TestKilledDuringWrites(t *testing.T) {
 	ipcsd, start := process.Ipcsd(t), seed(t)
 	fmt.Printf("KILL_SEED=%d\n", start) // at once, also when the test hangs later
 	random := rand.New(rand.NewPCG(start, 0))
-	base := process.Directory(t)
-	book, done := &ledger{entries: map[string]*entry{}}, &counts{}
+	l := newLab(t, ipcsd)
+	book, done := newLedger(), &counts{}
 	var all []*writer
 	for i := range writers + 1 {
-		all = append(all, &writer{name: fmt.Sprintf("writer-%d", i), operator: i == writers, tiny: i == 0,
-			random: rand.New(rand.NewPCG(start, uint64(i+1))), ledger: book, counts: done})
+		w := &writer{name: fmt.Sprintf("writer-%d", i), holder: i % clients, refs: fmt.Sprint(i / clients), tiny: i == 0,
+			random: rand.New(rand.NewPCG(start, uint64(i+1))), ledger: book, counts: done}
+		if i == writers {
+			w.holder, w.refs = operator, "operator" // he would be shown the clients' ingests of his refs
+		}
+		all = append(all, w)
 	}
 	read := 0
 	for round := range kills {
-		daemon := process.StartIn(t, ipcsd, base)
-		control := daemon.Control()
+		c := l.start(t)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		check(t, ctx, book, all, daemon.Conn, control)
-		read += book.read(t, ctx, daemon.Conn, false)
-		work(t, ctx, all, daemon, control, time.Duration(random.Int64N(int64(longestRun))))
+		check(t, ctx, book, all, c)
+		read += book.read(t, ctx, c, false)
+		work(t, ctx, all, c, time.Duration(random.Int64N(int64(longestRun))))
 		cancel()
-		daemon.Conn.Close()
-		control.Close()
+		c.close()
 		if t.Failed() {
-			t.Fatalf("after %d kills\n%s", round, daemon.Output())
+			t.Fatalf("after %d kills\n%s", round, c.daemon.Output())
 		}
 		if round%killedStart == 0 {
-			killAtStart(t, ipcsd, base, time.Duration(random.Int64N(int64(longestBoot))))
+			l.killAtStart(t, time.Duration(random.Int64N(int64(longestBoot))))
 		}
 	}
-	daemon := process.StartIn(t, ipcsd, base)
-	control := daemon.Control()
+	c := l.start(t)
 	ctx := process.Context(t)
-	check(t, ctx, book, all, daemon.Conn, control)
-	read += book.read(t, ctx, daemon.Conn, true)
-	noLeaks(t, ctx, book, daemon, control)
-	finish(t, ctx, all, book, daemon, control)
-	empty(t, ctx, ipcsd, base, daemon, control)
+	check(t, ctx, book, all, c)
+	read += book.read(t, ctx, c, true)
+	noLeaks(t, ctx, book, c)
+	finish(t, ctx, all, book, c)
+	empty(t, ctx, l, c)
 
-	t.Logf("%d kills: %d commits, %d bytes, %d ingests resumed, %d deletes, %d aborts, %d pins, %d unpins, %d blobs read back",
+	t.Logf("%d kills: %d commits, %d bytes, %d ingests resumed, %d deletes, %d aborts, %d pins, %d unpins, %d blobs read back; "+
+		"%d held by AlreadyExists, %d by Info, %d dropped while others hold them",
 		kills, done.commits.Load(), done.bytes.Load(), done.resumed.Load(), done.deletes.Load(), done.aborts.Load(),
-		done.pins.Load(), done.unpins.Load(), read)
+		done.pins.Load(), done.unpins.Load(), read,
+		done.existed.Load(), done.infos.Load(), done.parted.Load())
 	// A run in which little happened would prove little.
-	for name, count := range map[string]*atomic.Int64{"commits": &done.commits, "resumed": &done.resumed, "deletes": &done.deletes} {
+	for name, count := range map[string]*atomic.Int64{"commits": &done.commits, "resumed": &done.resumed, "deletes": &done.deletes,
+		"claims by AlreadyExists": &done.existed, "claims by Info": &done.infos, "parted deletes": &done.parted} {
 		if count.Load() < kills/2 {
 			t.Errorf("only %d %s in %d rounds", count.Load(), name, kills)
 		}
@@ -107,124 +111,122 @@ func TestKilledDuringWrites(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, ctx context.Context, book *ledger, all []*writer, content, control *grpc.ClientConn) {
+func check(t *testing.T, ctx context.Context, book *ledger, all []*writer, c *connections) {
 	t.Helper()
-	book.compare(t, ctx, content, control)
+	book.compare(t, ctx, c)
 	for _, w := range all {
-		if err := w.settle(ctx, content, control); err != nil {
+		if err := w.settle(ctx, c.client(w.holder)); err != nil {
 			t.Fatalf("%s after the restart: %v", w.name, err)
 		}
 	}
 }
 
 // work lets the writers run and kills the daemon after a while.
-func work(t *testing.T, ctx context.Context, all []*writer, daemon *process.Daemon, control *grpc.ClientConn, duration time.Duration) {
+func work(t *testing.T, ctx context.Context, all []*writer, c *connections, duration time.Duration) {
 	t.Helper()
 	var killed atomic.Bool
 	var group sync.WaitGroup
 	for _, w := range all {
 		group.Go(func() {
 			// Calls fail when the daemon goes, and not before.
-			if err := w.run(ctx, daemon.Conn, control); !killed.Load() || errors.Is(err, errFault) {
+			if err := w.run(ctx, c); !killed.Load() || errors.Is(err, errFault) {
 				t.Errorf("%s: %v", w.name, err)
 			}
 		})
 	}
 	time.Sleep(duration)
 	killed.Store(true)
-	daemon.Kill()
+	c.daemon.Kill()
 	group.Wait()
 }
 
-func killAtStart(t *testing.T, ipcsd, base string, duration time.Duration) {
-	t.Helper()
-	command := exec.Command(ipcsd, "--root", filepath.Join(base, "root"), "--address", filepath.Join(base, "content.sock"))
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(duration)
-	command.Process.Kill()
-	command.Wait()
-}
-
 // noLeaks holds the files against what ipcsd serves.
-func noLeaks(t *testing.T, ctx context.Context, book *ledger, daemon *process.Daemon, control *grpc.ClientConn) {
+func noLeaks(t *testing.T, ctx context.Context, book *ledger, c *connections) {
 	t.Helper()
-	output, err := exec.Command(process.Ipcsctl(t), "-a", daemon.ControlSocket(), "--no-progress", "verify").CombinedOutput()
+	root := c.daemon.Root
+	output, err := exec.Command(process.Ipcsctl(t), "-a", c.daemon.ControlSocket(), "--no-progress", "verify").CombinedOutput()
 	if err != nil {
 		t.Errorf("ipcsctl verify: %v\n%s", err, output)
 	}
-	for _, name := range files(t, daemon.Root, "local/blobs/sha256") {
+	for _, name := range files(t, root, "local/blobs/sha256") {
 		if book.entries["sha256:"+name] == nil {
 			t.Errorf("the file of blob %s is there, but nobody holds it", name)
 		}
 	}
-	statuses, err := api.NewContentClient(control).ListStatuses(ctx, &api.ListStatusesRequest{})
-	if err != nil {
-		t.Fatal(err)
+	if held, listed := files(t, root, "local/ipcs-ingest"), ingests(t, ctx, c); len(held) != len(listed) {
+		t.Errorf("%d files of ingests for %d ingests", len(held), len(listed))
 	}
-	if held := files(t, daemon.Root, "local/ipcs-ingest"); len(held) != len(statuses.Statuses) {
-		t.Errorf("%d files of ingests for %d ingests", len(held), len(statuses.Statuses))
-	}
-	if _, err := os.Stat(filepath.Join(daemon.Root, "local/quarantine")); err == nil {
-		t.Errorf("something was put into quarantine: %v", files(t, daemon.Root, "local/quarantine/sha256"))
+	if _, err := os.Stat(filepath.Join(root, "local/quarantine")); err == nil {
+		t.Errorf("something was put into quarantine: %v", files(t, root, "local/quarantine/sha256"))
 	}
 }
 
-// finish lets each writer complete what it has begun, and takes all holds away.
-func finish(t *testing.T, ctx context.Context, all []*writer, book *ledger, daemon *process.Daemon, control *grpc.ClientConn) {
+// ingests lists everybody's.
+func ingests(t *testing.T, ctx context.Context, c *connections) []*api.Status {
 	t.Helper()
-	containerd, operator := daemon.Client(), api.NewContentClient(control)
+	response, err := c.client(operator).ListStatuses(ctx, &api.ListStatusesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.Statuses
+}
+
+// finish lets each writer complete what it has begun, and takes all holds away, one holder's after the other's.
+func finish(t *testing.T, ctx context.Context, all []*writer, book *ledger, c *connections) {
+	t.Helper()
 	for _, w := range all {
-		client := containerd
-		if w.operator {
-			client = operator
-		}
 		for _, in := range append(w.parked, w.current) {
 			if in == nil {
 				continue
 			}
-			if err := blob.Put(ctx, client, in.ref, in.data); err != nil {
+			commit := book.commit(in.blob, w.holder)
+			if err := blob.Put(ctx, c.client(w.holder), in.ref, in.data); err != nil && !isAlreadyExists(err) {
 				t.Errorf("%s: ref %q: %v", w.name, in.ref, err)
 			}
-			book.entries[in.blob.Digest] = &entry{blob: in.blob, claim: holdingOf(!w.operator), pin: holdingOf(w.operator)}
+			commit.end(yes, nil)
 		}
 	}
-	book.compare(t, ctx, daemon.Conn, control)
-	book.read(t, ctx, daemon.Conn, true)
-	for digest, e := range book.entries {
-		for held, client := range map[*holding]api.ContentClient{&e.claim: containerd, &e.pin: operator} {
-			if *held != yes {
+	book.compare(t, ctx, c)
+	for holder := range holders {
+		book.read(t, ctx, c, false) // what another holder dropped
+		dropped := 0
+		for digest, e := range book.entries {
+			drop := book.again(e, holder)
+			if drop == nil {
 				continue
 			}
-			if _, err := client.Delete(ctx, &api.DeleteContentRequest{Digest: digest}); err != nil {
-				t.Errorf("delete of %s: %v", digest, err)
+			if _, err := c.client(holder).Delete(ctx, &api.DeleteContentRequest{Digest: digest}); err != nil {
+				t.Errorf("delete of %s by %s: %v", digest, holderName(holder), err)
 			}
+			drop.end(no, nil)
+			dropped++
 		}
+		if dropped == 0 {
+			t.Errorf("%s held nothing at the end", holderName(holder))
+		}
+		book.compare(t, ctx, c)
 	}
 }
 
 // empty holds that nothing is left, before and after a restart.
-func empty(t *testing.T, ctx context.Context, ipcsd, base string, daemon *process.Daemon, control *grpc.ClientConn) {
+func empty(t *testing.T, ctx context.Context, l *lab, c *connections) {
 	t.Helper()
 	for _, when := range []string{"after all deletes", "after a restart"} {
-		(&ledger{entries: map[string]*entry{}}).compare(t, ctx, daemon.Conn, control)
+		newLedger().compare(t, ctx, c)
 		for _, directory := range []string{"local/blobs/sha256", "local/ipcs-ingest", "scratch/local"} {
-			if left := files(t, daemon.Root, directory); len(left) > 0 {
+			if left := files(t, c.daemon.Root, directory); len(left) > 0 {
 				t.Errorf("%s: %s holds %v", when, directory, left)
 			}
 		}
-		statuses, err := api.NewContentClient(control).ListStatuses(ctx, &api.ListStatusesRequest{})
-		if err != nil || len(statuses.Statuses) > 0 {
-			t.Errorf("%s: ingests: %v, %v", when, statuses, err)
+		if left := ingests(t, ctx, c); len(left) > 0 {
+			t.Errorf("%s: ingests: %v", when, left)
 		}
 		if when == "after all deletes" {
-			daemon.Kill()
-			daemon = process.StartIn(t, ipcsd, base)
-			control = daemon.Control()
+			c.daemon.Kill()
+			c = l.start(t)
 		}
 	}
-	daemon.Stop()
+	c.daemon.Stop()
 }
 
 func files(t *testing.T, root, directory string) []string {

@@ -35,36 +35,37 @@ type ingest struct {
 // counts is what the writers did, all of them together.
 type counts struct {
 	commits, resumed, deletes, aborts, pins, unpins, bytes atomic.Int64
+	existed, infos, parted                                 atomic.Int64 // held by AlreadyExists, by Info; dropped while others hold
 }
 
 // writer writes, deletes and pins, one call at a time, until ipcsd is killed; after the restart it goes on.
 type writer struct {
-	name     string
-	operator bool // on the control socket: what it commits is pinned
-	tiny     bool // makes blobs of fewer than fewBytes
-	random   *rand.Rand
-	ledger   *ledger
-	counts   *counts
-	number   int
-	current  *ingest   // to be gone on with
-	parked   []*ingest // left for later
+	name    string
+	holder  int    // a client, or the operator on the control socket, who pins what he commits
+	refs    string // how its refs begin; two clients use the same ones
+	tiny    bool   // makes blobs of fewer than fewBytes
+	random  *rand.Rand
+	ledger  *ledger
+	counts  *counts
+	number  int
+	current *ingest   // to be gone on with
+	parked  []*ingest // left for later
 }
 
 // run works until a call fails and gives that call's error.
-func (w *writer) run(ctx context.Context, content, control *grpc.ClientConn) error {
-	client := api.NewContentClient(content)
-	if w.operator {
-		client = api.NewContentClient(control)
-	}
+func (w *writer) run(ctx context.Context, c *connections) error {
+	client := c.client(w.holder)
 	for {
 		var err error
 		switch choice := w.random.IntN(100); {
 		case w.current != nil:
 			err = w.upload(ctx, client)
 		case choice < 30:
-			err = w.delete(ctx, client)
-		case choice < 40 && w.operator:
-			err = w.pin(ctx, control)
+			err = w.delete(ctx, c)
+		case choice < 40 && w.holder == operator:
+			err = w.pin(ctx, c.control)
+		case choice < 40:
+			err = w.info(ctx, client)
 		case choice < 45 && len(w.parked) > 0:
 			err = w.abort(ctx, client)
 		case choice < 55 && len(w.parked) > 0:
@@ -80,12 +81,19 @@ func (w *writer) run(ctx context.Context, content, control *grpc.ClientConn) err
 
 func (w *writer) begin() {
 	w.number++
+	ref := fmt.Sprintf("%s/%d\n", w.refs, w.number)
+	if w.random.IntN(3) == 0 {
+		if b := w.ledger.join(w.random, w.holder); b != nil {
+			w.current = &ingest{ref: ref, blob: *b, data: b.Bytes()}
+			return
+		}
+	}
 	size := w.random.IntN([]int{4 << 10, 256 << 10, largest + 1}[w.random.IntN(3)])
 	if w.random.IntN(20) == 0 {
 		size = []int{1, 32 << 10, largestPart, largest}[w.random.IntN(4)]
 	}
-	// Each blob has one writer, or their calls would change each other's answers; so only one makes those of which there
-	// are few.
+	// A client writes a blob once, or its calls would change each other's answers; so only one makes those of which
+	// there are few.
 	if !w.tiny {
 		size = max(size, fewBytes)
 	}
@@ -93,7 +101,10 @@ func (w *writer) begin() {
 	if size < fewBytes && w.known(b) {
 		b = blob.New(w.random.Uint64(), fewBytes)
 	}
-	w.current = &ingest{ref: fmt.Sprintf("%s/%d\n", w.name, w.number), blob: b, data: b.Bytes()}
+	if size >= fewBytes {
+		w.ledger.propose(b, w.holder)
+	}
+	w.current = &ingest{ref: ref, blob: b, data: b.Bytes()}
 }
 
 // known says whether this writer's blob is there already, or half there.
@@ -152,60 +163,120 @@ func (w *writer) upload(ctx context.Context, client api.ContentClient) error {
 
 func (w *writer) commit(upload *blob.Upload, in *ingest) error {
 	labels := map[string]string{"writer": w.name, "ref": in.ref}
-	e := w.ledger.begin(in.blob, labels)
-	held := &e.claim
-	if w.operator {
-		held = &e.pin
+	c := w.ledger.commit(in.blob, w.holder)
+	if c == nil { // somebody of this client drops it, or asks for it, just now
+		w.current, w.parked = nil, append(w.parked, in)
+		if err := upload.Close(); err != nil {
+			return err
+		}
+		in.stored = true
+		return nil
 	}
-	*held = perhaps
 	in.committing = true
-	if err := upload.Commit(in.blob.Digest, labels); err != nil {
+	err := upload.Commit(in.blob.Digest, labels)
+	switch {
+	case err == nil && c.stays() >= 0:
+		return fault("COMMIT of %s: OK, but %s has it", in.blob.Digest, holderName(c.stays()))
+	case isAlreadyExists(err) && c.lonely():
+		return fault("COMMIT of %s: %v, but nobody has it", in.blob.Digest, err)
+	case isAlreadyExists(err):
+		labels = c.ownLabels()
+		w.counts.existed.Add(1)
+	case err != nil:
 		return err
 	}
-	*held = yes
+	c.end(yes, labels)
 	w.current = nil
 	w.counts.commits.Add(1)
-	w.ledger.give(e)
 	return nil
 }
 
-func (w *writer) delete(ctx context.Context, client api.ContentClient) error {
-	e := w.ledger.take(w.random, func(e *entry) bool { return w.operator && e.pin == yes || !w.operator && e.claim == yes })
-	if e == nil {
+// info learns of a blob that others hold, and so holds it, too.
+func (w *writer) info(ctx context.Context, client api.ContentClient) error {
+	c := w.ledger.take(w.random, w.holder, func(e *entry) bool { return e.holds[w.holder].state == no && e.held() })
+	if c == nil {
 		return nil
 	}
-	held := &e.claim
-	if w.operator {
-		held = &e.pin
-	}
-	*held = perhaps
-	if _, err := client.Delete(ctx, &api.DeleteContentRequest{Digest: e.blob.Digest}); err != nil {
+	response, err := client.Info(ctx, &api.InfoRequest{Digest: c.entry.blob.Digest})
+	switch {
+	case isNotFound(err) && c.stays() < 0:
+		c.end(no, nil)
+	case isNotFound(err):
+		return fault("Info of %s: %v, but %s has it", c.entry.blob.Digest, err, holderName(c.stays()))
+	case err != nil:
 		return err
+	case response.Info.Size != int64(c.entry.blob.Size):
+		return fault("Info of %s: %d bytes, %d were committed", c.entry.blob.Digest, response.Info.Size, c.entry.blob.Size)
+	default:
+		c.end(yes, c.ownLabels())
+		w.counts.infos.Add(1)
 	}
-	*held = no
-	w.counts.deletes.Add(1)
-	w.ledger.forget(e)
 	return nil
 }
 
-// pin holds what containerd wrote, or gives up what it holds so.
+func (w *writer) delete(ctx context.Context, all *connections) error {
+	c := w.ledger.take(w.random, w.holder, func(e *entry) bool { return e.holds[w.holder].state == yes })
+	if c == nil {
+		return nil
+	}
+	if _, err := all.client(w.holder).Delete(ctx, &api.DeleteContentRequest{Digest: c.entry.blob.Digest}); err != nil {
+		return err
+	}
+	w.counts.deletes.Add(1)
+	other := c.stays()
+	c.end(no, nil)
+	if other < 0 {
+		return nil
+	}
+	w.counts.parted.Add(1)
+	return w.stillThere(ctx, all.client(other), c.entry, other)
+}
+
+// stillThere asks for a blob that another holder has as that one, after this one has dropped it.
+func (w *writer) stillThere(ctx context.Context, client api.ContentClient, e *entry, other int) error {
+	c := w.ledger.again(e, other)
+	if c == nil {
+		return nil
+	}
+	_, err := client.Info(ctx, &api.InfoRequest{Digest: e.blob.Digest})
+	if isNotFound(err) {
+		return fault("%s: %s dropped it, and %s has lost it: %v", e.blob.Digest, holderName(w.holder), holderName(other), err)
+	}
+	if err == nil {
+		c.end(yes, c.ownLabels())
+	}
+	return err
+}
+
+// pin holds what a client wrote, or gives up what it holds so.
 func (w *writer) pin(ctx context.Context, control *grpc.ClientConn) error {
 	held := holding(w.random.IntN(2))
-	e := w.ledger.take(w.random, func(e *entry) bool { return e.claim == yes && e.pin == held })
-	if e == nil {
+	c := w.ledger.take(w.random, w.holder, func(e *entry) bool {
+		return e.holds[operator].state == held && (e.holds[0].state == yes || e.holds[1].state == yes)
+	})
+	if c == nil {
 		return nil
 	}
-	call, result, count := blob.Pin, yes, &w.counts.pins
-	if e.pin == yes {
-		call, result, count = blob.Unpin, no, &w.counts.unpins
+	if held == yes {
+		if err := blob.Unpin(ctx, control, c.entry.blob.Digest); err != nil {
+			return err
+		}
+		w.counts.unpins.Add(1)
+		c.end(no, nil)
+		return nil
 	}
-	e.pin = perhaps
-	if err := call(ctx, control, e.blob.Digest); err != nil {
+	err := blob.Pin(ctx, control, c.entry.blob.Digest)
+	switch {
+	case isNotFound(err) && c.stays() < 0:
+		c.end(no, nil)
+		return nil
+	case isNotFound(err):
+		return fault("pin of %s: %v, but %s has it", c.entry.blob.Digest, err, holderName(c.stays()))
+	case err != nil:
 		return err
 	}
-	e.pin = result
-	count.Add(1)
-	w.ledger.give(e)
+	w.counts.pins.Add(1)
+	c.end(yes, nil)
 	return nil
 }
 
@@ -221,11 +292,7 @@ func (w *writer) abort(ctx context.Context, client api.ContentClient) error {
 }
 
 // settle asks a restarted ipcsd how far this writer's ingests are, and drops those that are done with.
-func (w *writer) settle(ctx context.Context, content, control *grpc.ClientConn) error {
-	client := api.NewContentClient(content)
-	if w.operator {
-		client = api.NewContentClient(control)
-	}
+func (w *writer) settle(ctx context.Context, client api.ContentClient) error {
 	left := func(in *ingest) (bool, error) {
 		response, err := client.Status(ctx, &api.StatusRequest{Ref: in.ref})
 		switch {
