@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # From a checkout to a container whose image lies in ipcsd: quickstart.sh [IMAGE [COMMAND…]].
 #
-# Without IMAGE a small image is made from busybox-static and served by a private docker-registry on loopback. Everything
-# that is started lives in a directory of its own below ${TMPDIR:-/tmp} and is stopped and removed at the end.
+# IMAGE is pulled over https, from a registry on loopback over plain http. Without IMAGE a small image is made from
+# busybox-static and served by a private docker-registry on loopback. Everything that is started lives in a directory of
+# its own below ${TMPDIR:-/tmp} and is stopped and removed at the end.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,6 +19,27 @@ case ${1-} in
     ;;
   -*) fail "unknown option $1; usage: quickstart.sh [IMAGE [COMMAND…]]" ;;
 esac
+# full_name NAME: with registry and tag, as containerd wants it.
+full_name() {
+  local name=$1 first=${1%%/*}
+  [[ $name == */* && ($first == *[.:]* || $first == localhost) ]] || { [[ $name == */* ]] || name=library/$name; name=docker.io/$name; }
+  [[ ${name##*/} == *[:@]* ]] || name=$name:latest
+  echo "$name"
+}
+
+# check_name NAME: fails unless it is a full name, before anything is built or started for it.
+check_name() {
+  local host='([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?' part='[a-z0-9]+([._-]+[a-z0-9]+)*'
+  local tag='(:[A-Za-z0-9_][A-Za-z0-9._-]*)?' digest='(@[a-z0-9]+:[0-9a-f]{32,})?'
+  [[ $1 =~ ^$host(/$part)+$tag$digest$ ]] || fail "\"$2\" is no name of an image; an example: docker.io/library/alpine:3.20"
+}
+
+image=
+if (($#)); then
+  image=$(full_name "$1")
+  check_name "$image" "$1"
+  shift
+fi
 ((EUID == 0)) || fail "run it as root: a container's file system has to be mounted"
 
 say "packages and build"
@@ -156,26 +178,19 @@ EOF
   image=127.0.0.1:$port/quickstart:latest
 }
 
-# full_name NAME: with registry and tag, as containerd wants it.
-full_name() {
-  local name=$1 first=${1%%/*}
-  [[ $name == */* && ($first == *[.:]* || $first == localhost) ]] || { [[ $name == */* ]] || name=library/$name; name=docker.io/$name; }
-  [[ ${name##*/} == *[:@]* ]] || name=$name:latest
-  echo "$name"
-}
-
-if (($#)); then
-  image=$(full_name "$1")
-  shift
-else
+if [[ ! $image ]]; then
   say "an image from busybox-static in a private registry"
   serve_image
 fi
 
 say "pull $image, unpack with $snapshotter"
 plain=()
-[[ $image == 127.0.0.1:* || $image == localhost:* ]] && plain=(--plain-http)
-ctr images pull "${plain[@]}" --snapshotter "$snapshotter" "$image" >"$base/pull.log" 2>&1 || { cat "$base/pull.log" >&2; fail "the pull failed"; }
+[[ $image =~ ^(127\.[0-9.]+|localhost|\[::1\])[:/] ]] && plain=(--plain-http)
+if ! ctr images pull "${plain[@]}" --snapshotter "$snapshotter" "$image" >"$base/pull.log" 2>&1; then
+  reason=$(sed -n 's/^ctr: //p' "$base/pull.log" | tail -n 1) # the rest is progress
+  [[ $reason ]] || reason=$(tail -n 1 "$base/pull.log")
+  fail "$image can't be pulled: $reason"
+fi
 tail -n 1 "$base/pull.log"
 
 say "run a container"

@@ -10,7 +10,9 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
+from lab import image  # noqa: E402
 from lab.process import processes_naming  # noqa: E402
+from lab.registry import Registry, free_port  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "quickstart.sh"
 
@@ -19,28 +21,61 @@ def fail(message, output=""):
     sys.exit(f"{message}\n{output}")
 
 
-def check_run(limit=500):
-    """One whole run, of at most so many seconds."""
+def run(arguments=()):
+    """One run, after which nothing may be left, however it ended. Returns subprocess.CompletedProcess."""
     with tempfile.TemporaryDirectory(prefix="ipcs-qs-") as directory:
-        start = time.monotonic()
-        done = subprocess.run([SCRIPT], env={**os.environ, "TMPDIR": directory}, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=500)
-        print(done.stdout)
-        if done.returncode != 0:
-            fail(f"exit code {done.returncode}")
-        for wanted in ("Hello from a container whose image lies in ipcsd.", "BusyBox v", "/local/blobs/sha256/"):
-            if wanted not in done.stdout:
-                fail(f"\"{wanted}\" is missing from the output")
+        done = subprocess.run([SCRIPT, *arguments], env={**os.environ, "TMPDIR": directory}, stdin=subprocess.DEVNULL,
+                              text=True, capture_output=True, timeout=500)
+        print(done.stdout + done.stderr)
         if left := list(Path(directory).iterdir()):
             fail(f"left behind: {left}")
         if directory in Path("/proc/self/mountinfo").read_text():
             fail("something is still mounted")
         if left := processes_naming(directory):
             fail(f"processes still run: {left}")
-        took = time.monotonic() - start
-        print(f"took {took:.1f} s")
-        if took > limit:
-            fail(f"took {took:.1f} s, more than {limit}")
+    return done
+
+
+def check_run(limit=500, arguments=(), output=("Hello from a container whose image lies in ipcsd.", "BusyBox v")):
+    """One whole run, of at most so many seconds, in which a container prints these."""
+    start = time.monotonic()
+    done = run(arguments)
+    if done.returncode != 0:
+        fail(f"exit code {done.returncode}")
+    for wanted in (*output, "/local/blobs/sha256/"):
+        if wanted not in done.stdout:
+            fail(f"\"{wanted}\" is missing from the output")
+    took = time.monotonic() - start
+    print(f"took {took:.1f} s")
+    if took > limit:
+        fail(f"took {took:.1f} s, more than {limit}")
+
+
+def check_refused(name, *words):
+    """A name that can't be pulled gets one line, which says which and why."""
+    done = run([name])
+    if done.returncode == 0 or done.stderr.count("\n") != 1 or not done.stderr.startswith("quickstart: "):
+        fail(f"{name}: exit code {done.returncode}, not one line")
+    for word in (name, *words):
+        if word not in done.stderr:
+            fail(f"{name}: \"{word}\" is missing from the line")
+
+
+def check_named_image():
+    """An image of somebody's registry on loopback, with its own command and with another, and names that are none."""
+    with tempfile.TemporaryDirectory(prefix="ipcs-qs-registry-") as directory:
+        registry = Registry(Path(directory) / "registry")
+        try:
+            text = "An image by its name."
+            name = registry.push("some/name:tag-1", image.make(text))
+            check_run(60, [name], [f"pull {name}", text])
+            check_run(60, [name, "/bin/sh", "-c", "echo six times seven is $((6 * 7))"], ["six times seven is 42"])
+            check_refused(f"{registry.host}/some/name:other", "not found")
+        finally:
+            registry.process.stop()
+    check_refused(f"127.0.0.1:{free_port()}/some/name:tag-1", "connection refused")
+    for name in ("", "Some/Name", "127.0.0.1:5000/some/name:", "a name"):
+        check_refused(name, "no name of an image")
 
 
 def check_unprivileged():
@@ -57,3 +92,4 @@ if __name__ == "__main__":
     check_unprivileged()
     check_run()
     check_run(60)  # nothing is left to install or build
+    check_named_image()
