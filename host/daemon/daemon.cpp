@@ -233,12 +233,13 @@ struct Listeners {
   std::unique_ptr<service::AdminService> admin;
   std::unique_ptr<service::DagService> dag;
   service::Lanes lanes;
+  const std::shared_ptr<service::ReadMemory> read_memory = std::make_shared<service::ReadMemory>();
   std::vector<std::unique_ptr<service::Server>> servers;
 
   void add(const config::Socket& socket, content::Content& content, bool is_operator, metrics::Metrics& metrics,
            const log::Log& log) {
     contents.push_back(
-        std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, &metrics));
+        std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, &metrics, read_memory));
     service::Offer offer{contents.back()->methods(), {}};
     if (is_operator) offer.services = {admin.get(), dag.get()};
     servers.push_back(service::Server::start(to_endpoint(socket), std::move(offer), lanes, log));

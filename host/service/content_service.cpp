@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "content/write_session.hpp"
@@ -21,8 +22,7 @@ using content::Digest;
 using content::Labels;
 
 constexpr std::string_view kService = "/containerd.services.content.v1.Content/";
-constexpr uint64_t kReadMessage = 1 << 20;  // bytes of data in one answer to Read
-constexpr size_t kKeptMessage = 1 << 20;    // bytes of data of a WRITE whose memory is kept for the next
+constexpr size_t kKeptMessage = 1 << 20;  // bytes of data of a WRITE whose memory is kept for the next
 
 void set_time(int64_t ns, google::protobuf::Timestamp* out) {
   constexpr int64_t kSecond = 1'000'000'000;
@@ -105,6 +105,7 @@ struct Scope {
   content::Content& content;
   const content::Client& client;
   metrics::Metrics* metrics;  // null: nobody counts
+  const std::shared_ptr<ReadMemory>& read_memory;
 };
 
 // One more under a gauge as long as it lives, where somebody counts.
@@ -236,10 +237,11 @@ class Read final : public Exchange {
  private:
   Step next(const Call& call) {
     if (at_ == end_) return {};
-    const uint64_t size = std::min(kReadMessage, end_ - at_);
+    ReadMemory::Share share = ReadMemory::take(scope_.read_memory, end_ - at_);
+    const uint64_t size = share.size();
     api::ReadContentResponse head;
     head.set_offset(static_cast<int64_t>(at_ - begin_));
-    auto message = serialize_with_bytes(head, api::ReadContentResponse::kDataFieldNumber, size,
+    auto message = serialize_with_bytes(head, api::ReadContentResponse::kDataFieldNumber, std::move(share),
                                         [&](std::span<uint8_t> out) { return fill(call, out); });
     if (!message) {
       cached_only_ = false;
@@ -325,14 +327,16 @@ template <class Handler>
 void ContentService::add(std::string_view name) {
   const std::string path = std::string(kService).append(name);
   methods_.push_back(
-      {path, [this] { return std::make_unique<Handler>(Scope{content_, client_, metrics_}); },
+      {path, [this] { return std::make_unique<Handler>(Scope{content_, client_, metrics_, read_memory_}); },
        metrics_ == nullptr ? nullptr : &metrics_->rpc(path)});
 }
 
-ContentService::ContentService(content::Content& content, content::Client client, metrics::Metrics* metrics)
+ContentService::ContentService(content::Content& content, content::Client client, metrics::Metrics* metrics,
+                               std::shared_ptr<ReadMemory> read_memory)
     : content_(content),
       client_(std::move(client)),
-      metrics_(metrics) {
+      metrics_(metrics),
+      read_memory_(std::move(read_memory)) {
   using google::protobuf::Empty;
   add<Info>("Info");
   add<Unary<api::UpdateRequest, api::UpdateResponse, Lane::kLocal, update>>("Update");

@@ -6,7 +6,7 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
 
-#include <array>
+#include <utility>
 
 #include "ipcs/error.hpp"
 
@@ -33,13 +33,15 @@ grpc::ByteBuffer serialize(const google::protobuf::MessageLite& message) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
-std::optional<grpc::ByteBuffer> serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
+std::optional<grpc::ByteBuffer> serialize_with_bytes(const google::protobuf::MessageLite& head, int number,
+                                                     ReadMemory::Share share,
                                                      const std::function<bool(std::span<uint8_t>)>& fill) {
+  const uint64_t size = share.size();
   const uint32_t tag = static_cast<uint32_t>(number) << 3 | kLengthDelimited;
   const size_t head_size = head.ByteSizeLong();
   const size_t prefix = head_size + CodedOutputStream::VarintSize32(tag) +
                         CodedOutputStream::VarintSize32(static_cast<uint32_t>(size));
-  const grpc::Slice slice(prefix + size);
+  const grpc::Slice slice = ReadMemory::slice(std::move(share), prefix + size);
   uint8_t* at = head.SerializeWithCachedSizesToArray(start(slice));
   at = CodedOutputStream::WriteVarint32ToArray(tag, at);
   at = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), at);

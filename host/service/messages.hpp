@@ -10,6 +10,8 @@
 #include <optional>
 #include <span>
 
+#include "service/read_memory.hpp"
+
 namespace ipcs::service {
 
 // Throws Error kInvalidArgument when the bytes are not such a message.
@@ -18,8 +20,9 @@ void parse(grpc::ByteBuffer& buffer, google::protobuf::MessageLite* message);
 grpc::ByteBuffer serialize(const google::protobuf::MessageLite& message);
 
 // A message of which a `bytes` field is filled in place: `head` (fields before it, serialized), then field `number` with
-// `size` bytes that `fill` writes. No copy is made of them. No message when `fill` says that it could not.
-std::optional<grpc::ByteBuffer> serialize_with_bytes(const google::protobuf::MessageLite& head, int number, size_t size,
+// the share's bytes, which `fill` writes. No copy is made of them. No message when `fill` says that it could not.
+std::optional<grpc::ByteBuffer> serialize_with_bytes(const google::protobuf::MessageLite& head, int number,
+                                                     ReadMemory::Share share,
                                                      const std::function<bool(std::span<uint8_t>)>& fill);
 
 }  // namespace ipcs::service

@@ -27,6 +27,8 @@ const (
 	idleWriters = 40
 	slowReaders = 400
 	keptMemory  = 120 * mib // more than an ipcsd at rest holds on to
+	readsMemory = 140 * mib // more than slowReaders take together: 64 MiB and 32 KiB each, and what a stream costs
+	readsLeast  = 40 * mib  // less: the test measures nothing
 	manyBlobs   = 100_000
 	listLimit   = 20 * time.Second // all of manyBlobs; an idle machine needs a tenth
 	firstLimit  = time.Second      // until the first of them
@@ -123,15 +125,40 @@ func TestMemory(t *testing.T) {
 	wants(t, blob.Put(ctx, client, "large", large.Bytes()), codes.OK)
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var slow []api.Content_ReadClient
 	for range slowReaders {
-		_, err := client.Read(reading, &api.ReadContentRequest{Digest: large.Digest})
+		stream, err := client.Read(reading, &api.ReadContentRequest{Digest: large.Digest})
 		wants(t, err, codes.OK)
+		slow = append(slow, stream)
 	}
-	for end := time.Now().Add(30 * time.Second); daemon.Resident()-before < 2*keptMemory; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d readers took %d MiB only: this test measures nothing", slowReaders, (daemon.Resident()-before)/mib)
+	// Until all have as much in flight as they get.
+	peak, since := int64(0), time.Now()
+	for time.Since(since) < time.Second {
+		if now := daemon.Resident() - before; now > peak+mib {
+			peak, since = now, time.Now()
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Logf("%d slow readers: %d MiB", slowReaders, peak/mib)
+	if peak > readsMemory || peak < readsLeast {
+		t.Errorf("%d slow readers took %d MiB, should take %d to %d", slowReaders, peak/mib, readsLeast/mib, readsMemory/mib)
+	}
+	// Those that read on after all get every byte, and somebody else is not kept waiting.
+	for _, stream := range slow[:4] {
+		hash := sha256.New()
+		for {
+			response, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			wants(t, err, codes.OK)
+			hash.Write(response.GetData())
+		}
+		if got := fmt.Sprintf("sha256:%x", hash.Sum(nil)); got != large.Digest {
+			t.Errorf("a slow reader read %s, %s was committed", got, large.Digest)
 		}
 	}
+	holds(t, ctx, api.NewContentClient(daemon.Connect(daemon.ControlSocket())), []blob.Blob{large})
 	cancel()
 	falls("readers that have gone", keptMemory)
 }
