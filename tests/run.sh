@@ -52,10 +52,14 @@ gather() {
   /usr/bin/python3 "$here/suites.py" "$@" "$top/build/suites" "${suites[@]}"
 }
 
+# The tests' temporary files have a directory of their own: a test that is killed leaves its files behind.
 run_tests() {
   local log=$top/build/suites/ctest.log code=0
   gather "${expected[@]}" || return
-  ctest --test-dir "$top/build/suites" -j "$jobs" --output-on-failure --no-tests=error 2>&1 | tee "$log" || code=$?
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/ipcs-run-XXXXXX") || return
+  chmod 1777 "$scratch" # as /tmp: some tests are other users'
+  trap 'rm -rf --one-file-system "$scratch"' EXIT
+  TMPDIR=$scratch ctest --test-dir "$top/build/suites" -j "$jobs" --output-on-failure --no-tests=error 2>&1 | tee "$log" || code=$?
   closing=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+$' "$log" || true)
   if grep -qE '^The following tests did not run:|\*\*\*(Skipped|Not Run)' "$log"; then
     echo "tests were skipped" >&2

@@ -73,7 +73,7 @@ void add_flags(CLI::App& app, Flags& flags) {
            flags.timeout = parse_duration(text);
            if (flags.timeout && flags.timeout->count() == 0) flags.timeout.reset();
          },
-         "for each request, e.g. 10s; 0: none [0]")
+         "for each request as a whole, e.g. 10s; 0: none [0]")
       ->type_name("TIME")
       ->check(is_duration());
   app.add_flag("-q,--quiet", flags.quiet, "print results only, and of lists only the names");

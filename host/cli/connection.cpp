@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <grpcpp/create_channel.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +24,11 @@ constexpr int kMaxMessage = 16 << 20;  // as the server's
 std::string without_scheme(std::string address) {
   constexpr std::string_view kScheme = "unix://";
   return address.starts_with(kScheme) ? address.substr(kScheme.size()) : address;
+}
+
+bool is_socket(const std::string& path) {
+  struct stat entry {};
+  return ::stat(path.c_str(), &entry) == 0 && S_ISSOCK(entry.st_mode);
 }
 
 // Connects and hangs up. Throws Error that says why it can't be done.
@@ -45,9 +51,18 @@ void knock(const std::string& path) {
       return;
     case ENOENT:
     case ENOTDIR:
+      throw Error(Code::kUnavailable,
+                  fmt::format("ipcsd is not listening on {}: there is no such socket: is it running? (-a names "
+                              "another one)",
+                              path));
     case ECONNREFUSED:
+      // Also what the system says of a path that is no socket at all.
+      if (!is_socket(path))
+        throw Error(Code::kUnavailable, fmt::format("{}: not a socket (-a wants ipcsd's control socket)", path));
       throw Error(Code::kUnavailable,
                   fmt::format("ipcsd is not listening on {}: is it running? (-a names another socket)", path));
+    case EPROTOTYPE:
+      throw Error(Code::kUnavailable, fmt::format("{}: not a socket of ipcsd's kind (-a names another socket)", path));
     case EACCES:
     case EPERM:
       throw Error(
@@ -137,7 +152,7 @@ void Connection::check(const grpc::Status& status) {
                               "this request (-a names another socket)",
                               address_));
     case Code::kDeadlineExceeded:
-      throw Error(code, fmt::format("{}: no answer in {} (--timeout sets another limit)", address_,
+      throw Error(code, fmt::format("{}: the request was not done in {} (--timeout sets another limit)", address_,
                                     timeout_ ? duration_text(*timeout_) : std::string("the time it had")));
     case Code::kUnavailable:
       // The daemon says it of a locked ref; gRPC says it when the daemon has gone.

@@ -1,5 +1,8 @@
 // `ipcsctl content`: blobs and ingests by containerd's Content service.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <optional>
 
 #include "cli/session.hpp"
 #include "cli/text.hpp"
@@ -69,14 +72,41 @@ int list(Session& session, const ListArgs& args) {
   return kOk;
 }
 
+// Who holds a blob. Nothing where ipcsd is older and can't tell.
+std::optional<admin_api::HoldersResponse> holders(Session& session, const std::string& digest) {
+  admin_api::HoldersRequest request;
+  request.set_digest(digest);
+  try {
+    return session.connection.call<admin_api::HoldersResponse>(session.connection.admin(),
+                                                               &admin_api::Admin::Stub::Holders, request);
+  } catch (const Error& e) {
+    if (e.code() == Code::kUnimplemented) return std::nullopt;
+    throw;
+  }
+}
+
+// "client a", "clients a, b"; a name no longer configured may be any text.
+std::string clients_text(const google::protobuf::RepeatedPtrField<std::string>& clients) {
+  return fmt::format("{} {}", clients.size() == 1 ? "client" : "clients", fmt::join(clients, ", "));
+}
+
+std::string holders_text(const admin_api::HoldersResponse& holders) {
+  if (holders.clients().empty()) return holders.pinned() ? "the operator (pinned)" : "nobody";
+  return (holders.pinned() ? "the operator (pinned), " : "") + clients_text(holders.clients());
+}
+
 struct DigestArgs {
   std::string digest;
 };
 
 int info(Session& session, const DigestArgs& args) {
   const content_api::Info blob = find(session, args.digest);
+  const auto held = holders(session, args.digest);
   if (session.json()) {
-    session.output.json(to_json(blob));
+    Json json = to_json(blob);
+    if (held)
+      json["held_by"] = {{"pinned", held->pinned()}, {"clients", std::vector<std::string>(held->clients().begin(), held->clients().end())}};
+    session.output.json(json);
     return kOk;
   }
   Table table({{""}, {""}});
@@ -85,6 +115,7 @@ int info(Session& session, const DigestArgs& args) {
   table.add({"created:", time_text(to_ns(blob.created_at()))});
   table.add({"updated:", time_text(to_ns(blob.updated_at()))});
   table.add({"labels:", labels_text(blob)});
+  if (held) table.add({"held by:", holders_text(*held)});
   session.output.table(table);
   return kOk;
 }
@@ -153,9 +184,17 @@ int remove(Session& session, const RemoveArgs& args) {
       }
     }
     const bool kept = was_stored && stored(session, digest);
-    if (kept) session.tell(fmt::format("{}: a client still holds it, so its bytes stay", digest));
+    Json clients = Json::array();
+    if (kept) {
+      const auto held = holders(session, digest);
+      const bool known = held && !held->clients().empty();
+      session.tell(fmt::format("{}: {} still {} it, so its bytes stay", digest,
+                               known ? clients_text(held->clients()) : std::string("a client"),
+                               known && held->clients_size() > 1 ? "hold" : "holds"));
+      if (held) clients = std::vector<std::string>(held->clients().begin(), held->clients().end());
+    }
     if (session.json()) {
-      removed.push_back({{"digest", digest}, {"kept", kept}});
+      removed.push_back({{"digest", digest}, {"kept", kept}, {"clients", clients}});
     } else {
       session.output.line(digest);
     }

@@ -41,8 +41,11 @@ int copy(Session& session, const CopyArgs&) {
 }  // namespace
 
 void add_copy(CLI::App& backend, Choice& choice) {
-  add_verb(backend, choice, "copy", "copy what lies in the previous store only into the current one, hashed on the way",
-           copy, std::make_shared<CopyArgs>());
+  CLI::App* verb =
+      add_verb(backend, choice, "copy", "copy what lies in the previous store only into the current one, hashed on the way",
+               copy, std::make_shared<CopyArgs>());
+  verb->footer("All blobs are one request: --timeout limits the whole run, and the next one goes on from there.\n" +
+               verb->get_footer());
 }
 
 }  // namespace ipcs::cli

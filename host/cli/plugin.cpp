@@ -26,7 +26,13 @@ Json to_json(const admin_api::Plugin& plugin) {
   return {{"name", plugin.name()},        {"version", plugin.version()},     {"description", plugin.description()},
           {"build", plugin.build()},      {"abi_major", plugin.abi_major()}, {"abi_minor", plugin.abi_minor()},
           {"path", plugin.path()},        {"state", plugin.state()},         {"reason", plugin.reason()},
-          {"selected", plugin.selected()}};
+          {"selected", plugin.selected()}, {"previous", plugin.previous()}};
+}
+
+// What the daemon does with it; empty: nothing.
+std::string use_of(const admin_api::Plugin& plugin) {
+  if (plugin.selected()) return "in use";
+  return plugin.previous() ? "in use as previous" : "";
 }
 
 struct NoArgs {};
@@ -41,8 +47,9 @@ int list(Session& session, const NoArgs&) {
     } else if (session.flags.quiet) {
       session.output.line(plugin.name());
     } else {
+      const std::string use = use_of(plugin);
       table.add({plugin.name(), or_dash(plugin.version()), abi_of(plugin),
-                 plugin.selected() ? plugin.state() + ", in use" : plugin.state(), plugin.path(), plugin.reason()});
+                 use.empty() ? plugin.state() : plugin.state() + ", " + use, plugin.path(), plugin.reason()});
     }
   }
   if (session.json()) {
@@ -75,7 +82,7 @@ int info(Session& session, const InfoArgs& args) {
     table.add({"path:", plugin.path()});
     table.add({"state:", plugin.state()});
     if (!plugin.reason().empty()) table.add({"reason:", plugin.reason()});
-    table.add({"in use:", plugin.selected() ? "yes" : "no"});
+    table.add({"in use:", plugin.selected() ? "yes" : plugin.previous() ? "as previous" : "no"});
     text += (text.empty() ? "" : "\n") + table.render();
   }
   if (found.empty()) {

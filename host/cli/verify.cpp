@@ -34,8 +34,11 @@ int verify(Session& session, const VerifyArgs& args) {
 
 void add_verify(CLI::App& app, Choice& choice) {
   auto args = std::make_shared<VerifyArgs>();
-  add_verb(app, choice, "verify", "hash blobs again, take damaged ones out of service and list them", verify, args)
-      ->add_option("DIGEST", args->digests, "of a blob; all blobs when not given")
+  CLI::App* verb =
+      add_verb(app, choice, "verify", "hash blobs again, take damaged ones out of service and list them", verify, args);
+  verb->footer("All blobs are one request: --timeout limits the whole run, and what it did not come to is not verified.\n" +
+               verb->get_footer());
+  verb->add_option("DIGEST", args->digests, "of a blob; all blobs when not given")
       ->type_name("")
       ->check(is_digest());
 }

@@ -163,6 +163,7 @@ service::AdminService::Facts facts(const config::Config& config, const loader::R
   service::AdminService::Facts facts;
   facts.recovery = recovery;
   facts.selected_plugin = registry.select(config.backend).path;
+  if (!config.previous.empty()) facts.previous_plugin = registry.select(config.previous, "previous").path;
   for (const config::Socket& socket : config.grpc) facts.clients.push_back({socket.name, socket.address});
   for (const loader::PluginFile& file : registry.files()) {
     const bool read = file.state != loader::PluginState::kRefused;

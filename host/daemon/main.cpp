@@ -1,6 +1,7 @@
 // ipcsd: serves a storage backend to containerd as its content store.
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -12,6 +13,19 @@
 #include "ipcs/error.hpp"
 #include "plugin/probe.hpp"
 #include "service/server.hpp"
+
+namespace {
+
+// All problems of a configuration come as one text; each is a line that begins as any other does.
+void complain(std::string_view problems) {
+  while (!problems.empty()) {
+    const std::string_view line = problems.substr(0, problems.find('\n'));
+    std::fprintf(stderr, "ipcsd: %.*s\n", static_cast<int>(line.size()), line.data());
+    problems.remove_prefix(std::min(problems.size(), line.size() + 1));
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using ipcs::config::Options;
@@ -39,7 +53,7 @@ int main(int argc, char** argv) {
     config = ipcs::config::load(options, environment);
     allow_missing = options.allow_missing;
   } catch (const ipcs::Error& e) {
-    std::fprintf(stderr, "ipcsd: %s\n", e.what());
+    complain(e.what());
     return ipcs::daemon::kExitUsage;
   }
   return ipcs::daemon::run(config, {allow_missing}, ipcs::log::Log(config.log_level, config.log_format));

@@ -224,6 +224,16 @@ grpc::Status AdminService::ListPins(grpc::ServerContext* context, const v1::List
   });
 }
 
+grpc::Status AdminService::Holders(grpc::ServerContext* context, const v1::HoldersRequest* request,
+                                   v1::HoldersResponse* response) {
+  const Rpc rpc(*context, "Holders", log_);
+  return rpc.run([&] {
+    const Digest digest = Digest::parse(request->digest());
+    response->set_pinned(content_.catalog().pinned(digest));
+    for (const std::string& client : content_.catalog().claimants(digest)) response->add_clients(client);
+  });
+}
+
 grpc::Status AdminService::Verify(grpc::ServerContext* context, const v1::VerifyRequest* request,
                                   grpc::ServerWriter<v1::VerifyResponse>* stream) {
   const Rpc rpc(*context, "Verify", log_);
@@ -327,6 +337,7 @@ grpc::Status AdminService::ListPlugins(grpc::ServerContext* context, const v1::L
       out->set_state(plugin.state);
       out->set_reason(plugin.reason);
       out->set_selected(!plugin.path.empty() && plugin.path == facts_.selected_plugin);
+      out->set_previous(!plugin.path.empty() && plugin.path == facts_.previous_plugin);
     }
   });
 }

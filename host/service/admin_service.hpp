@@ -37,6 +37,7 @@ class AdminService final : public v1::Admin::Service {
     content::RecoveryReport recovery;
     std::vector<PluginDescription> plugins;
     std::string selected_plugin;  // path of the file that the backend came from
+    std::string previous_plugin;  // likewise of the one before it, empty where there is none
     std::vector<ListeningClient> clients;
   };
 
@@ -49,6 +50,7 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status Unpin(grpc::ServerContext*, const v1::UnpinRequest*, v1::UnpinResponse*) override;
   grpc::Status ListPins(grpc::ServerContext*, const v1::ListPinsRequest*,
                         grpc::ServerWriter<v1::ListPinsResponse>*) override;
+  grpc::Status Holders(grpc::ServerContext*, const v1::HoldersRequest*, v1::HoldersResponse*) override;
   grpc::Status Verify(grpc::ServerContext*, const v1::VerifyRequest*, grpc::ServerWriter<v1::VerifyResponse>*) override;
   grpc::Status BackendStatus(grpc::ServerContext*, const v1::BackendStatusRequest*, v1::BackendStatusResponse*) override;
   grpc::Status CopyBackend(grpc::ServerContext*, const v1::CopyBackendRequest*,

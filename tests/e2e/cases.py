@@ -374,6 +374,9 @@ def change_of_backend(lab):
 
     ipcsd.change_backend("local-two", second, previous="local")
     expect_equal("blobs of the new store", ipcsd.blob_files(), {})
+    expect_equal("plugins in use", {plugin["name"]: (plugin["selected"], plugin["previous"]) for plugin in
+                                    ipcsd.ctl_json("plugin", "ls") if plugin["selected"] or plugin["previous"]},
+                 {"local-two": (True, False), "local": (False, True)})
     wait_until_connected(containerd)
     containerd.pull(reference, namespace="other")  # unpacks what nobody has unpacked in that namespace
     expect_equal("GETs of blobs", registry.blob_gets()[pulled:], [])

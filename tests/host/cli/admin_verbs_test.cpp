@@ -120,7 +120,7 @@ TEST_CASE("a request that takes too long ends at its time limit") {
   World& world = control.world;
   for (int i = 0; i < 100; ++i) world.put(world.op, std::to_string(i));
   world.memory->set_on_call([](const char*, const plugin::Call&) { std::this_thread::sleep_for(20ms); });
-  check_failed(control.ctl({"verify", "--timeout", "300ms"}), 1, "no answer in 300ms (--timeout sets another limit)");
+  check_failed(control.ctl({"verify", "--timeout", "300ms"}), 1, "not done in 300ms (--timeout sets another limit)");
 }
 
 TEST_CASE("a bar on a terminal, none where it is not wanted") {
@@ -300,9 +300,12 @@ TEST_CASE("client rm drops what a client holds that is no longer configured") {
 TEST_CASE("plugins that the daemon found") {
   Control control;
   CHECK(control.ctl({"plugin", "ls"}).out ==
-        "NAME    VERSION  ABI  STATE       PATH                REASON\n"
-        "memory  1        1.1  ok, in use  /plugins/memory.so\n"
-        "broken  -        -    refused     /plugins/broken.so  not an ELF file\n");
+        "NAME    VERSION  ABI  STATE                   PATH                REASON\n"
+        "memory  1        1.1  ok, in use              /plugins/memory.so\n"
+        "former  1        1.1  ok, in use as previous  /plugins/former.so\n"
+        "broken  -        -    refused                 /plugins/broken.so  not an ELF file\n");
+  CHECK_THAT(control.ctl({"plugin", "info", "former"}).out, Contains("in use:       as previous\n"));
+  CHECK(control.ctl({"plugin", "info", "former", "--format=json"}).json()[0]["previous"] == true);
   CHECK_THAT(control.ctl({"plugin", "info", "memory"}).out,
              Contains("build:        g++\n") && Contains("in use:       yes\n"));
   const Json json = control.ctl({"plugin", "info", "broken", "--format=json"}).json();

@@ -1,5 +1,7 @@
 // What ipcsctl says when the command line, the socket or the world around it does not fit; and shell completion.
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "fixture.hpp"
 
@@ -49,17 +51,33 @@ TEST_CASE("nobody listens") {
   const TempDir dir;
   const std::string absent = dir / "absent.sock";
   check_failed(Run(dir, {"status", "-a", absent}).wait(), 1,
-               "ipcsd is not listening on " + absent + ": is it running? (-a names another socket)");
+               "ipcsd is not listening on " + absent + ": there is no such socket: is it running? (-a names another one)");
   check_failed(Run(dir, {"-a", "unix://" + absent, "df"}).wait(), 1, "is not listening on " + absent + ":");
   write_file(absent, "");
-  check_failed(Run(dir, {"status", "-a", absent}).wait(), 1, "is not listening on " + absent);
+  check_failed(Run(dir, {"status", "-a", absent}).wait(), 1, absent + ": not a socket (-a wants ipcsd's control socket)");
+  check_failed(Run(dir, {"status", "-a", absent + "/below"}).wait(), 1, "is not listening on " + absent + "/below: there is no");
+  check_failed(Run(dir, {"status", "-a", "/"}).wait(), 1, "/: not a socket (");
+  // A server that ended without removing its socket, and one of another kind.
+  for (const auto& [type, text] : {std::pair(SOCK_STREAM, "ipcsd is not listening on "), {SOCK_DGRAM, ": not a socket of ipcsd's kind"}}) {
+    const std::string path = dir / ("socket-" + std::to_string(type));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    if (type == SOCK_STREAM) ::close(fd);
+    const Result result = Run(dir, {"status", "-a", path}).wait();
+    check_failed(result, 1, text);
+    CHECK_THAT(result.err, Contains(path));
+    if (type != SOCK_STREAM) ::close(fd);
+  }
   check_failed(Run(dir, {"status", "-a", std::string(200, 'x')}).wait(), 1, "is no socket path");
 
   SECTION("where it looks when no socket is named") {
     check_failed(Run(dir, {"status"}, -1, -1, {"IPCS_CONTROL=/nowhere/c.sock"}).wait(), 1, "on /nowhere/c.sock:");
   }
   SECTION("several names: the first failure says it all") {
-    check_failed(Run(dir, {"-a", absent, "content", "abort", "a", "b", "c"}).wait(), 1, "is not listening");
+    check_failed(Run(dir, {"-a", absent, "content", "abort", "a", "b", "c"}).wait(), 1, "not a socket");
   }
 }
 

@@ -133,7 +133,9 @@ TEST_CASE("ls and info show blobs") {
   CHECK(json[0]["size"] == 5);
   CHECK(json[0]["labels"] == Json({{"evil", "\x1b[2J"}, {"k", "v"}}));
   CHECK_THAT(json[0]["created_at"].get<std::string>(), StartsWith("1970-01-01T00:00:01.") && Catch::EndsWith("Z"));
-  CHECK(control.ctl({"content", "info", b, "--format=json"}).json() == json[0]);
+  Json info = json[0];
+  info["held_by"] = {{"pinned", true}, {"clients", Json::array()}};
+  CHECK(control.ctl({"content", "info", b, "--format=json"}).json() == info);
 
   CHECK_THAT(control.ctl({"content", "info", b}).out, StartsWith("digest:   " + b + "\n") && Contains("5B (5 bytes)"));
 }
@@ -164,12 +166,25 @@ TEST_CASE("rm drops the operator's hold") {
   const Result result = control.ctl({"content", "rm", own, kUnknown, both.to_string()});
   CHECK(result.out == own + "\n" + both.to_string() + "\n");
   CHECK_THAT(result.err, Contains("ipcsctl: content " + kUnknown + ": not found\n") &&
-                             Contains(both.to_string() + ": a client still holds it"));
+                             Contains(both.to_string() + ": client a still holds it, so its bytes stay\n"));
   CHECK(result.code == 1);
   CHECK_FALSE(control.world.memory->has(own));
   CHECK(control.world.memory->has(both.to_string()));
   CHECK_FALSE(control.world.catalog->pinned(both));
 
+  SECTION("and tells which clients hold the blob") {
+    control.world.content->pin(control.world.call, both, {});
+    control.world.content->info(control.world.call, control.world.b, both);
+    CHECK_THAT(control.ctl({"content", "info", both.to_string()}).out,
+               Contains("held by:  the operator (pinned), clients a, b\n"));
+    const Result again = control.ctl({"content", "rm", both.to_string(), "--format=json"});
+    CHECK(again.json() ==
+          Json::array({{{"digest", both.to_string()}, {"kept", true}, {"clients", Json::array({"a", "b"})}}}));
+    CHECK(again.err == both.to_string() + ": clients a, b still hold it, so its bytes stay\n");
+    CHECK(again.code == 0);
+    CHECK(control.ctl({"content", "info", both.to_string(), "--format=json"}).json()["held_by"] ==
+          Json({{"pinned", false}, {"clients", Json::array({"a", "b"})}}));
+  }
   SECTION("also on a blob whose bytes are lost") {
     const oci::Digest lost = control.world.put(control.world.op, "lost");
     control.world.memory->drop(lost.to_string());

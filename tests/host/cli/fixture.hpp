@@ -130,8 +130,10 @@ struct Control {
     service::AdminService::Facts facts;
     facts.recovery = {7, 700, 1, 2, 3, 4, {}};
     facts.plugins = {{"memory", "1", "for tests", "g++", 1, 1, "/plugins/memory.so", "ok", ""},
+                     {"former", "1", "for tests", "g++", 1, 1, "/plugins/former.so", "ok", ""},
                      {"broken", "", "", "", 0, 0, "/plugins/broken.so", "refused", "not an ELF file"}};
     facts.selected_plugin = "/plugins/memory.so";
+    facts.previous_plugin = "/plugins/former.so";
     facts.clients = {{"a", "/run/a.sock"}, {"b", "/run/b.sock"}};
     return facts;
   }

@@ -77,6 +77,19 @@ func TestPluginTable(t *testing.T) {
 			t.Errorf("config check: %d, %s", code, text)
 		}
 	})
+	t.Run("several problems", func(t *testing.T) {
+		arguments := config(t, process.Directory(t), "roto = \"/r\"\nbackend = 4\n[grcp]\n")
+		code, text := configCheck(t, arguments[1])
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		if code != 2 || len(lines) != 3 {
+			t.Fatalf("config check: %d, %s", code, text)
+		}
+		for i, line := range lines {
+			if !strings.HasPrefix(line, fmt.Sprintf("ipcsd: %s:%d: ", arguments[1], i+2)) {
+				t.Errorf("line %d: %s", i+1, line)
+			}
+		}
+	})
 	t.Run("no such backend", func(t *testing.T) {
 		arguments := config(t, process.Directory(t), "")
 		code, text := configCheck(t, arguments[1], "--backend", "lokal")
