@@ -60,7 +60,8 @@ CLI::Validator is_duration() {
 void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("-a,--address", flags.address,
                  "ipcsd's control socket [$IPCS_CONTROL, or where ipcsd has it by default]")
-      ->type_name("SOCKET");
+      ->type_name("SOCKET")
+      ->check(is_not_empty());
   app.add_option_function<std::string>(
          "--format",
          [&flags](const std::string& name) { flags.format = name == "json" ? Format::kJson : Format::kTable; },
@@ -113,7 +114,8 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& error) {
   const std::string hint = fmt::format("; `ipcsctl {}{}--help` tells more", path, path.empty() ? "" : " ");
   const std::vector<std::string> unknown = app.remaining(true), verbs = verbs_of(verb);
   if (unknown.empty()) {
-    if (!verbs.empty()) return fmt::format("{}wants one of: {}{}", subject, fmt::join(verbs, ", "), hint);
+    const bool no_verb = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
+    if (no_verb && !verbs.empty()) return fmt::format("{}wants one of: {}{}", subject, fmt::join(verbs, ", "), hint);
     return fmt::format("{}{}{}", subject, error.what(), hint);
   }
   const std::string& word = unknown.front();

@@ -1,7 +1,10 @@
 // ipcsctl: the operator's tool of ipcsd.
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <exception>
+#include <sstream>
 #include <string_view>
 
 #include "cli/command_line.hpp"
@@ -44,7 +47,12 @@ int main_with_signals(int argc, char** argv) {
   try {
     app->parse(argc, argv);
   } catch (const CLI::Success& e) {
-    return app->exit(e);  // help and version
+    std::ostringstream text;  // help or version
+    app->exit(e, text, text);
+    Output output(stdout);
+    output.write(text.str());
+    output.flush();
+    return kOk;
   } catch (const CLI::ParseError& e) {
     complain(usage_problem(*app, e));
     return kUsage;
@@ -58,6 +66,17 @@ int main_with_signals(int argc, char** argv) {
     interrupt.die();
   }
 }
+
+// Where a standard stream is closed, the next file or socket that is opened would take its place, and what is meant for
+// the stream would go there. Its place is taken by a file that can be opened alone. Runs before libraries start, since
+// gRPC opens its first descriptors then; by system calls, since sanitizers start later as well.
+[[gnu::no_sanitize("address", "thread", "undefined")]] void hold_standard_streams(int, char**, char**) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::syscall(SYS_fcntl, fd, F_GETFD) < 0)
+      ::syscall(SYS_openat, AT_FDCWD, "/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const first_of_all)(int, char**, char**) = hold_standard_streams;
 
 }  // namespace
 }  // namespace ipcs::cli

@@ -55,6 +55,11 @@ CLI::Validator is_digest() {
       "", "digest");
 }
 
+CLI::Validator is_not_empty() {
+  return CLI::Validator(
+      [](std::string& text) { return text.empty() ? std::string("it must not be empty") : std::string(); }, "", "text");
+}
+
 CLI::Validator is_text() {
   return CLI::Validator(
       [](std::string& text) { return is_utf8(text) ? std::string() : '"' + printable(text) + "\" is not UTF-8"; }, "",

@@ -69,6 +69,8 @@ CLI::App* add_verb(CLI::App& parent, Choice& choice, const std::string& name, co
 CLI::Validator is_digest();
 // Likewise for text that goes into a message.
 CLI::Validator is_text();
+// Likewise for text that must be there, as an unset variable in a script leaves none.
+CLI::Validator is_not_empty();
 
 // The groups of verbs; each is a file of this room.
 void add_content(CLI::App& app, Choice& choice);

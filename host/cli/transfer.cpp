@@ -281,6 +281,17 @@ int ingest(Session& session, const IngestArgs& args) {
   return kOk;
 }
 
+// CLI11 takes "-1" for the largest number there is.
+CLI::Validator is_size() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return digits && text.size() <= 18 ? std::string()
+                                           : fmt::format("\"{}\" is no number of bytes", printable(text));
+      },
+      "", "size");
+}
+
 }  // namespace
 
 void add_transfer(CLI::App& content, Choice& choice) {
@@ -296,12 +307,13 @@ void add_transfer(CLI::App& content, Choice& choice) {
   verb->add_option("REF", stored->ref, "a name for the ingest, to go on after a break")
       ->type_name("")
       ->required()
-      ->check(is_text());
+      ->check(is_text())
+      ->check(is_not_empty());
   verb->add_option("FILE", stored->file, "its bytes; standard input when not given")->type_name("");
   verb->add_option("--expected-digest", stored->digest, "refuse bytes with another digest")
       ->type_name("DIGEST")
       ->check(is_digest());
-  verb->add_option("--expected-size", stored->size, "refuse more or fewer bytes")->type_name("BYTES");
+  verb->add_option("--expected-size", stored->size, "refuse more or fewer bytes")->type_name("BYTES")->check(is_size());
 }
 
 }  // namespace ipcs::cli

@@ -1,8 +1,13 @@
 // ipcsd: serves a storage backend to containerd as its content store.
+#include <fcntl.h>
 #include <malloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -24,6 +29,16 @@ void complain(std::string_view problems) {
     problems.remove_prefix(std::min(problems.size(), line.size() + 1));
   }
 }
+
+// Where a standard stream is closed, the next file that is opened would take its place, a blob perhaps, and lines of log
+// would be written into it. Runs before libraries start, since gRPC opens its first descriptors then; by system calls,
+// since sanitizers start later as well.
+[[gnu::no_sanitize("address", "thread", "undefined")]] void hold_standard_streams(int, char**, char**) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::syscall(SYS_fcntl, fd, F_GETFD) < 0) ::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+  }
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const first_of_all)(int, char**, char**) = hold_standard_streams;
 
 }  // namespace
 
@@ -47,8 +62,9 @@ int main(int argc, char** argv) {
         ipcs::daemon::check_plugins(ipcs::config::load(options, environment), [](const std::string& warning) {
           std::fprintf(stderr, "ipcsd: warning: %s\n", warning.c_str());
         });
-      std::fputs(text.c_str(), stdout);
-      return std::fflush(stdout) == 0 ? ipcs::daemon::kExitOk : ipcs::daemon::kExitFailure;
+      if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return ipcs::daemon::kExitOk;
+      complain(std::string("standard output: ") + std::strerror(errno));
+      return ipcs::daemon::kExitFailure;
     }
     config = ipcs::config::load(options, environment);
     allow_missing = options.allow_missing;

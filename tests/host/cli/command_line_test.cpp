@@ -19,6 +19,11 @@ TEST_CASE("a command line that makes no sense is a matter of usage") {
     CHECK(result.out == "");
   };
   refused({}, "ipcsctl: wants one of: content, pin, client, verify, df, status, backend, cid, plugin, completion, version");
+  refused({"-a"}, "--address: 1 required SOCKET missing");
+  refused({"status", "-a", ""}, "--address: it must not be empty");
+  refused({"content", "ingest", ""}, "REF: it must not be empty");
+  refused({"content", "ingest", "ref", "--expected-size", "-1"}, "--expected-size: \"-1\" is no number of bytes");
+  refused({"content", "ingest", "ref", "--expected-size", "1k"}, "\"1k\" is no number of bytes");
   refused({"content"}, "ipcsctl: content: wants one of: ls, get, ingest, active, abort, label, info, rm");
   refused({"contnet", "ls"}, "unknown verb \"contnet\" (did you mean \"content\"?)");
   refused({"content", "inject"}, "ipcsctl: content: unknown verb \"inject\" (did you mean \"ingest\"?)");
@@ -113,6 +118,29 @@ TEST_CASE("results that can't be written are a failure") {
     CHECK(WEXITSTATUS(status) == 1);
     CHECK(file_text(err) == "ipcsctl: standard output: No space left on device\n");
   }
+  const auto fails = [&](const std::string& line, const std::string& reason) {
+    const int status = std::system((line + " 2> " + err).c_str());
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(file_text(err) == "ipcsctl: standard " + reason + "\n");
+  };
+  fails(IPCS_BIN_DIR "/ipcsctl --help > /dev/full", "output: No space left on device");
+  fails(IPCS_BIN_DIR "/ipcsctl --version > /dev/full", "output: No space left on device");
+  // A closed stream does not become the socket to ipcsd.
+  fails(command + "content ls >&-", "output: Bad file descriptor");
+  fails(command + "content get " + digest + " >&-", "output: Bad file descriptor");
+  fails(command + "content ingest closed <&- > /dev/null", "input: Bad file descriptor");
+  CHECK(WEXITSTATUS(std::system((command + "content ls -q 2>&- > " + err).c_str())) == 0);
+  CHECK(file_text(err) == digest + "\n");
+}
+
+TEST_CASE("a reader that has enough ends the program by SIGPIPE, in silence") {
+  Control control;
+  control.world.put(control.world.op, std::string(2'000'000, 'x'));
+  const std::string digest = digest_of(std::string(2'000'000, 'x')).to_string(), err = control.world.dir / "pipe-err";
+  const std::string command = "bash -c '" IPCS_BIN_DIR "/ipcsctl -a " + control.socket + " content get " + digest + " 2> " +
+                              err + " | head -c 1 > /dev/null; exit ${PIPESTATUS[0]}'";
+  CHECK(WEXITSTATUS(std::system(command.c_str())) == 128 + SIGPIPE);
+  CHECK(file_text(err) == "");
 }
 
 // What bash offers after these words.

@@ -177,3 +177,19 @@ func same(t *testing.T, before, after map[string]string) {
 		}
 	}
 }
+
+// TestClosedStreams starts an ipcsd without standard streams, whose lines of log must not go into the next file it opens.
+func TestClosedStreams(t *testing.T) {
+	t.Parallel()
+	base := process.Directory(t)
+	arguments := append([]string{"-c", `exec "$0" "$@" <&- >&- 2>&-`, process.Ipcsd(t)}, at(base, "--log-level", "debug")...)
+	daemon := process.StartWith(t, "/bin/sh", filepath.Join(base, "root"), filepath.Join(base, "content.sock"), arguments...)
+	for fd := range 3 {
+		if target := daemon.Descriptor(fd); target != "/dev/null" {
+			t.Errorf("descriptor %d is %s", fd, target)
+		}
+	}
+	ctx, b := process.Context(t), blob.New(1, mib)
+	wants(t, blob.Put(ctx, daemon.Client(), "ref", b.Bytes()), codes.OK)
+	holds(t, ctx, daemon.Client(), []blob.Blob{b})
+}

@@ -194,6 +194,16 @@ func (d *Daemon) Threads() int {
 	return len(entries)
 }
 
+// Descriptor is what one of the child's descriptors leads to, as the system names it.
+func (d *Daemon) Descriptor(number int) string {
+	d.t.Helper()
+	target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", d.command.Process.Pid, number))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return target
+}
+
 // Kill ends the child with SIGKILL. A Stop after it does nothing.
 func (d *Daemon) Kill() {
 	d.stopped.Do(func() {
