@@ -15,7 +15,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 4> kKeys = {"path", "quota", "full_at", "fsync"};
+constexpr std::array<std::string_view, 5> kKeys = {"path", "quota", "full_at", "fsync", "journal"};
+// More would hold up a start that has to read it.
+constexpr uint64_t kLeastJournal = 64 << 10, kLargestJournal = 1 << 30;
 
 [[noreturn]] void reject(const std::string& message) {
   throw Error(Code::kInvalidArgument, message);
@@ -41,16 +43,16 @@ std::string_view nearest(std::string_view key) {
                            [&](std::string_view a, std::string_view b) { return distance(key, a) < distance(key, b); });
 }
 
-uint64_t read_quota(const Json& value) {
+uint64_t read_size(const Json& value, const std::string& key) {
   if (value.is_number_unsigned()) return value.get<uint64_t>();
   if (!value.is_string())
-    reject("key \"quota\": a number of bytes or a text such as \"10GiB\" is needed, not " + value.dump());
-  return parse_size(value.get_ref<const std::string&>());
+    reject("key \"" + key + "\": a number of bytes or a text such as \"10GiB\" is needed, not " + value.dump());
+  return parse_size(value.get_ref<const std::string&>(), key);
 }
 
 }  // namespace
 
-uint64_t parse_size(std::string_view text) {
+uint64_t parse_size(std::string_view text, std::string_view key) {
   static constexpr std::pair<std::string_view, double> kUnits[] = {
       {"", 1},         {"B", 1},      {"kB", 1e3},     {"KB", 1e3},     {"MB", 1e6},
       {"GB", 1e9},     {"TB", 1e12},  {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
@@ -63,7 +65,7 @@ uint64_t parse_size(std::string_view text) {
     if (error == std::errc() && unit == name && number >= 0 && number * factor < 0x1p63)
       return static_cast<uint64_t>(number * factor);
   }
-  reject("key \"quota\": \"" + std::string(text) + "\" is no size; write for example \"10GiB\"");
+  reject("key \"" + std::string(key) + "\": \"" + std::string(text) + "\" is no size; write for example \"10GiB\"");
 }
 
 Config parse_config(std::string_view json) {
@@ -80,7 +82,12 @@ Config parse_config(std::string_view json) {
     reject("key \"path\": a directory is needed, not " + path->dump());
   config.path = path->get<std::string>();
   if (config.path.find('\0') != std::string::npos) reject("key \"path\": has a zero byte");
-  if (const auto quota = parsed.find("quota"); quota != parsed.end()) config.quota = read_quota(*quota);
+  if (const auto quota = parsed.find("quota"); quota != parsed.end()) config.quota = read_size(*quota, "quota");
+  if (const auto journal = parsed.find("journal"); journal != parsed.end()) {
+    config.journal = read_size(*journal, "journal");
+    if (config.journal != 0 && (config.journal < kLeastJournal || config.journal > kLargestJournal))
+      reject("key \"journal\": 0 or a size from 64KiB to 1GiB is needed, not " + journal->dump());
+  }
   if (const auto full_at = parsed.find("full_at"); full_at != parsed.end()) {
     if (!full_at->is_number() || full_at->get<double>() < 0 || full_at->get<double>() > 1)
       reject("key \"full_at\": a number from 0 to 1 is needed, not " + full_at->dump());

@@ -10,8 +10,12 @@ plugin::Entry to_entry(std::string name, const FileInfo& info, bool blob) {
 }
 
 DirectoryCursor::DirectoryCursor(FileSystem& file_system, std::vector<ListedDirectory> directories, bool blobs,
-                                 Hidden hidden)
-    : file_system_(file_system), directories_(std::move(directories)), blobs_(blobs), hidden_(std::move(hidden)) {}
+                                 Hidden hidden, std::vector<plugin::Entry> more)
+    : file_system_(file_system),
+      directories_(std::move(directories)),
+      blobs_(blobs),
+      hidden_(std::move(hidden)),
+      more_(std::move(more)) {}
 
 std::vector<plugin::Entry> DirectoryCursor::next(const plugin::Call& call, size_t capacity) {
   std::vector<plugin::Entry> entries;
@@ -27,6 +31,10 @@ std::vector<plugin::Entry> DirectoryCursor::next(const plugin::Call& call, size_
     const auto info = file_system_.stat(path);
     if (!info || !info->regular || hidden_(path)) continue;
     entries.push_back(to_entry(directory.prefix + name, *info, blobs_));
+  }
+  while (entries.size() < capacity && !more_.empty()) {
+    entries.push_back(std::move(more_.back()));
+    more_.pop_back();
   }
   return entries;
 }

@@ -28,7 +28,9 @@ class DirectoryCursor final : public plugin::Cursor {
   using Hidden = std::function<bool(const std::string& path)>;
 
   // `hidden` says of a path that exists whether it is to be left out. `file_system` outlives the cursor.
-  DirectoryCursor(FileSystem& file_system, std::vector<ListedDirectory> directories, bool blobs, Hidden hidden);
+  // `more` comes after what is in the directories.
+  DirectoryCursor(FileSystem& file_system, std::vector<ListedDirectory> directories, bool blobs, Hidden hidden,
+                  std::vector<plugin::Entry> more = {});
 
   std::vector<plugin::Entry> next(const plugin::Call& call, size_t capacity) override;
 
@@ -39,6 +41,7 @@ class DirectoryCursor final : public plugin::Cursor {
   std::vector<ListedDirectory> directories_;
   const bool blobs_;
   const Hidden hidden_;
+  std::vector<plugin::Entry> more_;  // still to be told
   size_t directory_ = 0;            // the next one to load
   std::vector<std::string> names_;  // of the one before
   size_t position_ = 0;             // in names_

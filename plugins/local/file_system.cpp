@@ -240,6 +240,10 @@ class PosixFileSystem final : public FileSystem {
     if (retried([&] { return ::fsync(fd.get()); }) < 0) fail(errno, full(path), "sync");
   }
 
+  void sync_all() override {
+    if (retried([&] { return ::syncfs(root_.get()); }) < 0) fail(errno, location_, "sync the file system");
+  }
+
   Space space() override {
     struct statvfs st {};
     if (retried([&] { return ::fstatvfs(root_.get(), &st); }) < 0) fail(errno, location_, "ask for free space");

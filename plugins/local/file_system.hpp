@@ -74,6 +74,8 @@ class FileSystem {
   virtual bool unlink(const std::string& path) = 0;
   // Returns once the names in the directory are as durable as they are now visible. "" is the directory itself.
   virtual void sync_directory(const std::string& path) = 0;
+  // Returns once everything in the file system is durable, other programs' files too.
+  virtual void sync_all() = 0;
   virtual Space space() = 0;
 };
 

@@ -10,6 +10,8 @@ namespace ipcs::local {
 inline constexpr const char* kBlobs = "blobs";            // blobs/<algorithm>/<hex>
 inline constexpr const char* kQuarantine = "quarantine";  // quarantine/<algorithm>/<hex>.<n>
 inline constexpr const char* kIngests = "ipcs-ingest";    // ipcs-ingest/<key>; containerd's own are in ingest/
+inline constexpr const char* kJournal = "ipcs-journal";   // ipcs-journal.0, ipcs-journal.1
+inline constexpr const char* kRestored = "ipcs-ingest/journal.restored";  // no ingest's key
 inline constexpr const char* kStoreId = "ipcs-store-id";  // one line of 32 hex digits
 
 struct Algorithm {

@@ -2,6 +2,7 @@
 #include "local_ingest.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ipcs/error.hpp"
 
@@ -51,7 +52,7 @@ void LocalIngest::cut_to_size() noexcept {
   try {
     file_->truncate(size_);
   } catch (const Error&) {
-    // The next append writes over it, and commit compares the sizes.
+    ragged_ = true;  // the next append writes over it, and a commit cuts what is left
   }
 }
 
@@ -77,11 +78,12 @@ void LocalIngest::commit(const plugin::Call& call, uint64_t size, std::string_vi
     throw Error(Code::kFailedPrecondition,
                 "ingest " + key_ + ": its bytes are " + std::string(content_digest) + ", not " + std::string(digest));
   const DigestParts parts = split_digest(digest);
-  if (file_->info().size != size_) file_->truncate(size_);
+  if (std::exchange(ragged_, false)) file_->truncate(size_);
   bool published = false;
   if (!store_.has_blob(parts, size)) {
-    if (store_.syncs()) sync_data();
-    published = store_.publish(key_, *file_, parts, size);
+    const auto journaled = store_.journal(parts, *file_, size);
+    if (!journaled && store_.syncs()) sync_data();
+    published = store_.publish(key_, *file_, parts, size, journaled.has_value());
   }
   if (!published) {
     store_.drop_ingest(key_, size_);

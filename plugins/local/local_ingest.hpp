@@ -33,6 +33,7 @@ class LocalIngest final : public plugin::Ingest {
   const std::unique_ptr<File> file_;
   uint64_t size_;
   uint64_t written_back_;  // up to here the kernel was told to write
+  bool ragged_ = false;    // the file may be longer than size_
   bool gone_ = false;      // committed, or the blob was there
 };
 

@@ -39,6 +39,27 @@ class LocalReader final : public plugin::Reader {
   const std::string digest_;
 };
 
+// A blob that only the journal of a store opened for reading has whole.
+class UnfinishedReader final : public plugin::Reader {
+ public:
+  explicit UnfinishedReader(const std::vector<uint8_t>& bytes) noexcept : bytes_(bytes) {}
+
+  uint64_t size() noexcept override { return bytes_.size(); }
+  size_t read_at(const plugin::Call&, uint64_t offset, std::span<uint8_t> out) override {
+    return read_cached(offset, out);
+  }
+  size_t read_cached(uint64_t offset, std::span<uint8_t> out) noexcept override {
+    if (offset >= bytes_.size()) return 0;
+    const auto rest = std::span(bytes_).subspan(static_cast<size_t>(offset));
+    const size_t count = std::min(out.size(), rest.size());
+    std::copy_n(rest.begin(), count, out.begin());
+    return count;
+  }
+
+ private:
+  const std::vector<uint8_t>& bytes_;  // the store's, which outlives the reader
+};
+
 [[noreturn]] void no_blob(std::string_view digest) {
   throw Error(Code::kNotFound, "blob " + std::string(digest) + ": not found");
 }
@@ -46,10 +67,27 @@ class LocalReader final : public plugin::Reader {
 }  // namespace
 
 LocalStore::LocalStore(std::unique_ptr<FileSystem> file_system, Config config, bool read_only,
-                       std::string_view fresh_id, const plugin::Call& call)
+                       std::string_view fresh_id, const plugin::Call& call,
+                       std::function<void(const std::string&)> warn)
     : file_system_(std::move(file_system)), config_(std::move(config)), read_only_(read_only) {
   if (!read_only_) prepare_directories();
   load_id(fresh_id);
+  // Also without a journal of its own: the run before may have had one.
+  replay(read_unfinished(*file_system_));
+  if (read_only_) {
+    // Its journal is another run's to finish.
+  } else if (!config_.fsync || config_.journal == 0) {
+    remove_journal(*file_system_, [this](const std::string& path) { sync_directory(path); });
+  } else {
+    journal_.emplace(
+        *file_system_, [this](const std::string& path) { sync_directory(path); },
+        Journal::Options{
+            .size = config_.journal,
+            .background = config_.journal_thread,
+            .warn = [this, warn = std::move(warn)](const std::string& what) {
+              warn(file_system_->location() + ": " + what);
+            }});
+  }
   count_used(call);
 }
 
@@ -138,6 +176,13 @@ void LocalStore::require_writable(std::string_view subject) const {
 }
 
 FileInfo LocalStore::blob_info(std::string_view digest) {
+  if (const auto found = unfinished_.find(std::string(digest)); found != unfinished_.end()) {
+    if (!found->second) no_blob(digest);
+    FileInfo info;
+    info.regular = true;
+    info.size = found->second->size();
+    return info;
+  }
   const std::string path = blob_path(split_digest(digest));
   const auto info = file_system_->stat(path);
   if (!info || !info->regular || is_hidden(path)) no_blob(digest);
@@ -149,6 +194,10 @@ plugin::Entry LocalStore::stat_blob(const plugin::Call&, std::string_view digest
 }
 
 std::unique_ptr<plugin::Reader> LocalStore::open_blob(const plugin::Call&, std::string_view digest) {
+  if (const auto found = unfinished_.find(std::string(digest)); found != unfinished_.end()) {
+    if (!found->second) no_blob(digest);
+    return std::make_unique<UnfinishedReader>(*found->second);
+  }
   const std::string path = blob_path(split_digest(digest));
   std::unique_ptr<File> file = file_system_->open(path, OpenMode::kRead);
   if (!file || is_hidden(path)) no_blob(digest);
@@ -161,14 +210,25 @@ std::unique_ptr<plugin::Cursor> LocalStore::list_blobs(const plugin::Call&) {
     directories.push_back({blob_directory(algorithm.name), std::string(algorithm.name) + ":",
                            [digits = algorithm.digits](std::string_view name) { return is_hex(name, digits); }});
   }
-  return std::make_unique<DirectoryCursor>(*file_system_, std::move(directories), true,
-                                           [this](const std::string& path) { return is_hidden(path); });
+  std::set<std::string> not_shown;
+  std::vector<plugin::Entry> more;
+  for (const auto& [digest, bytes] : unfinished_) {
+    not_shown.insert(blob_path(split_digest(digest)));
+    if (bytes) more.push_back({digest, bytes->size(), 0, 0});
+  }
+  return std::make_unique<DirectoryCursor>(
+      *file_system_, std::move(directories), true,
+      [this, not_shown = std::move(not_shown)](const std::string& path) {
+        return is_hidden(path) || not_shown.contains(path);
+      },
+      std::move(more));
 }
 
 void LocalStore::remove_blob(const plugin::Call&, std::string_view digest) {
   require_writable("blob " + std::string(digest));
   const FileInfo info = blob_info(digest);
   // Not synced: a blob that comes back after a power loss is whole, and garbage collection removes it again.
+  if (journal_) journal_->note_removal(split_digest(digest), false);
   if (!file_system_->unlink(blob_path(split_digest(digest)))) no_blob(digest);
   release(info.size);
 }
@@ -177,6 +237,7 @@ void LocalStore::quarantine_blob(const plugin::Call&, std::string_view digest) {
   require_writable("blob " + std::string(digest));
   const FileInfo info = blob_info(digest);
   const DigestParts parts = split_digest(digest);
+  if (journal_) journal_->note_removal(parts, true);
   move_to_quarantine(parts, info.size);
   // Synced, unlike a removal: damaged bytes must not come back into service.
   sync_directory(blob_directory(parts.algorithm));

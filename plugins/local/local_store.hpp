@@ -3,10 +3,13 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,6 +17,7 @@
 #include "directory_sync.hpp"
 #include "file_system.hpp"
 #include "ipcs/plugin.hpp"
+#include "journal.hpp"
 #include "layout.hpp"
 
 namespace ipcs::local {
@@ -23,9 +27,11 @@ namespace ipcs::local {
 class LocalStore final : public plugin::ContentStore {
  public:
   // Makes the directories that are missing unless `read_only`. `fresh_id` becomes the store's id when it has none:
-  // 1 to 63 letters, digits and '-'. Throws Error kFailedPrecondition when the directory's id file is damaged.
-  LocalStore(std::unique_ptr<FileSystem> file_system, Config config, bool read_only, std::string_view fresh_id,
-             const plugin::Call& call);
+  // 1 to 63 letters, digits and '-'. `warn` is told what an operator should know, from any thread. Throws Error
+  // kFailedPrecondition when the directory's id file is damaged.
+  LocalStore(
+      std::unique_ptr<FileSystem> file_system, Config config, bool read_only, std::string_view fresh_id,
+      const plugin::Call& call, std::function<void(const std::string&)> warn = [](const std::string&) {});
 
   plugin::StoreInfo info(const plugin::Call& call) override;
   plugin::Entry stat_blob(const plugin::Call& call, std::string_view digest) override;
@@ -46,9 +52,11 @@ class LocalStore final : public plugin::ContentStore {
   bool syncs() const noexcept { return config_.fsync; }
   // Whether a sound blob of this digest, `size` bytes long, is there and durable.
   bool has_blob(const DigestParts& digest, uint64_t size);
-  // Gives the synced ingest `key` the name of the blob, durably. False when the blob is there already. After an Error
-  // the ingest has its old name.
-  bool publish(std::string_view key, File& file, const DigestParts& digest, uint64_t size);
+  // Makes the bytes of a small ingest durable as the blob's, until its file is. Nothing: sync the file.
+  std::optional<Journal::Hold> journal(const DigestParts& digest, File& file, uint64_t size);
+  // Gives the ingest `key` the name of the blob. With `journaled` the blob is durable already, otherwise the ingest is
+  // synced, and its new name will be. False when the blob is there already. After an Error the ingest has its old name.
+  bool publish(std::string_view key, File& file, const DigestParts& digest, uint64_t size, bool journaled);
   // Removes the file of an ingest of `size` bytes.
   void drop_ingest(std::string_view key, uint64_t size);
 
@@ -56,6 +64,9 @@ class LocalStore final : public plugin::ContentStore {
   class Publication;
 
   void prepare_directories();
+  void replay(const Unfinished& unfinished);
+  void restore(const DigestParts& digest, std::span<const uint8_t> bytes);
+  bool is_sound(const DigestParts& digest, const std::optional<std::vector<uint8_t>>& bytes);
   void load_id(std::string_view fresh_id);
   void count_used(const plugin::Call& call);
   void require_writable(std::string_view subject) const;
@@ -85,6 +96,12 @@ class LocalStore final : public plugin::ContentStore {
   std::mutex directories_mutex_;
   std::map<std::string, DirectorySync> syncs_;  // one a directory; nodes stay where they are
   std::set<std::string> durable_directories_;   // made and synced into their parent
+
+  // Of a store opened for reading only: digests whose files are not what the journal says; it says there is none where
+  // it has no bytes. Fixed once the store is open.
+  Unfinished unfinished_;
+
+  std::optional<Journal> journal_;  // last: its thread uses all of the above
 };
 
 }  // namespace ipcs::local

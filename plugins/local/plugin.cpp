@@ -37,7 +37,8 @@ struct Local {
     if (!config.fsync)
       host.log(IPCS_LOG_WARN, config.path + ": fsync is off, blobs do not survive a power loss", &call);
     return std::make_unique<LocalStore>(open_file_system(config.path, !read_only, !read_only), config, read_only,
-                                        random_id(), call);
+                                        random_id(), call,
+                                        [host](const std::string& what) { host.log(IPCS_LOG_WARN, what); });
   }
 };
 

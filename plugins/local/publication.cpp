@@ -54,7 +54,14 @@ bool LocalStore::take_back(const std::string& path, const std::string& from) noe
   }
 }
 
-bool LocalStore::publish(std::string_view key, File& file, const DigestParts& digest, uint64_t size) {
+std::optional<Journal::Hold> LocalStore::journal(const DigestParts& digest, File& file, uint64_t size) {
+  if (!journal_ || size > Journal::kLargestBlob) return std::nullopt;
+  std::vector<uint8_t> bytes(static_cast<size_t>(size));
+  if (file.read_at(0, bytes) != bytes.size()) return std::nullopt;
+  return journal_->commit(digest, bytes);
+}
+
+bool LocalStore::publish(std::string_view key, File& file, const DigestParts& digest, uint64_t size, bool journaled) {
   const std::string directory = blob_directory(digest.algorithm);
   const std::string from = ingest_path(key);
   const std::string path = blob_path(digest);
@@ -80,6 +87,7 @@ bool LocalStore::publish(std::string_view key, File& file, const DigestParts& di
     return false;
   }
   file.make_read_only();
+  if (journaled) return true;
   try {
     sync_directory(directory);
   } catch (...) {

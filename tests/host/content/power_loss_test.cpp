@@ -117,7 +117,7 @@ class Daemon {
   void leave_half_an_ingest() { content_.open_writer(call_, a, "half", 0, {}).write(call_, bytes_of("ha")); }
   // The operator's write, whose pin is begun, fails.
   void fail_to_write(const std::string& text) {
-    machine_.disk.broken_file_syncs = 1;
+    machine_.disk.broken_file_syncs = 2;  // the journal's, and the file's own
     try {
       write(op, text);
     } catch (const Error& e) {
@@ -180,9 +180,10 @@ class Daemon {
   // The tables of the backend in memory fit every backend that is written with the SDK.
   static Store open_store(FakeDisk& disk) {
     const Call call;
+    const local::Config config{.path = "/fake", .journal = 64 << 10, .journal_thread = false};
     std::unique_ptr<plugin::ContentStore> store =
-        std::make_unique<local::LocalStore>(std::make_unique<FakeFileSystem>(disk), local::Config{.path = "/fake"},
-                                            false, "fake-id", plugin::Call(call.abi()));
+        std::make_unique<local::LocalStore>(std::make_unique<FakeFileSystem>(disk), config, false, "fake-id",
+                                            plugin::Call(call.abi()));
     return {&memory::kPlugin, plugin::detail::release<ipcs_store>(std::move(store)), nullptr};
   }
 

@@ -24,7 +24,7 @@ enum class Loss {
   kNone,        // the process was killed, the machine went on
   kEverything,  // nothing that was not synced is there
   kContents,    // all names are there, contents are not
-  kSome         // each unsynced name or content is there or not, or is zeros, as chance has it
+  kSome         // each unsynced name or content is there or not, or is zeros, or a mixture, as chance has it
 };
 
 struct Node {
@@ -57,7 +57,9 @@ class FakeDisk {
   std::atomic<int> broken_directory_syncs{0};  // likewise of directories
   std::atomic<int> file_syncs{0};
   std::atomic<int> directory_syncs{0};
+  std::atomic<int> full_syncs{0};
   std::atomic<int> directory_sync_delay_ms{0};
+  std::atomic<int> file_sync_delay_ms{0};
   std::atomic<uint64_t> capacity{UINT64_MAX};  // bytes of contents; more fails as a full disk does
   std::atomic<uint64_t> reported_total{1 << 30}, reported_available{1 << 30};
 
@@ -91,13 +93,47 @@ class FakeDisk {
       node.names = left;
     }
     if (node.content != node.synced_content) {
-      const auto chance = loss == Loss::kSome ? random() % 3 : 0;
+      const auto chance = loss == Loss::kSome ? random() % 4 : 0;
       if (chance == 0) node.content = node.synced_content;
-      if (chance == 1) std::fill(node.content.begin(), node.content.end(), uint8_t{0});
+      if (chance == 1) zero_unsynced(node);
+      if (chance == 2) tear(node, random);
       node.synced_content = node.content;
     }
     for (const auto& [name, child] : node.names) lose(*child, loss, random);
     node.synced_names = node.names;
+  }
+
+  // What was written since the last sync is zeros. A sector that nobody has written to is not touched by a power loss.
+  static void zero_unsynced(Node& node) {
+    each_sector(node, [&](size_t begin, size_t end, bool) {
+      std::fill(node.content.begin() + static_cast<ptrdiff_t>(begin), node.content.begin() + static_cast<ptrdiff_t>(end),
+                uint8_t{0});
+    });
+  }
+  // Of what was written since the last sync each sector is there or not: as it was, or zeros where there was nothing.
+  static void tear(Node& node, std::mt19937& random) {
+    each_sector(node, [&](size_t begin, size_t end, bool was_there) {
+      if (random() % 2 == 0) return;
+      for (size_t i = begin; i < end; ++i) node.content[i] = was_there ? node.synced_content[i] : uint8_t{0};
+    });
+  }
+  // Calls body(begin, end, whether the old content reaches there) for each sector that differs from what was synced.
+  template <class Body>
+  static void each_sector(Node& node, Body&& body) {
+    constexpr size_t kSector = 512;
+    for (size_t begin = 0; begin < node.content.size(); begin += kSector) {
+      const size_t end = std::min(begin + kSector, node.content.size());
+      const bool was_there = end <= node.synced_content.size();
+      const auto at = [](Bytes& bytes, size_t i) { return bytes.begin() + static_cast<ptrdiff_t>(i); };
+      if (was_there && std::equal(at(node.content, begin), at(node.content, end), at(node.synced_content, begin)))
+        continue;
+      body(begin, end, was_there);
+    }
+  }
+  static void sync(Node& node) {
+    node.synced_content = node.content;
+    node.synced_names = node.names;
+    for (const auto& [name, child] : node.names) sync(*child);
   }
 
   // Null when there is none.
@@ -179,6 +215,7 @@ class FakeFile final : public File {
   }
   void start_write_back(uint64_t, uint64_t) noexcept override {}
   void sync() override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(disk_.file_sync_delay_ms));
     const auto lock = disk_.operate();
     ++disk_.file_syncs;
     if (disk_.broken_file_syncs > 0) {
@@ -265,6 +302,15 @@ class FakeFileSystem final : public FileSystem {
     std::this_thread::sleep_for(std::chrono::milliseconds(disk_.directory_sync_delay_ms));
     const auto lock = disk_.operate();
     node->synced_names = names;
+  }
+  void sync_all() override {
+    const auto lock = disk_.operate();
+    ++disk_.full_syncs;
+    if (disk_.broken_file_syncs > 0) {
+      --disk_.broken_file_syncs;
+      throw Error(Code::kDataLoss, "the disk is broken");
+    }
+    FakeDisk::sync(*disk_.root_);
   }
   Space space() override { return {disk_.reported_total, disk_.reported_available}; }
 

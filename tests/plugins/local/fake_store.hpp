@@ -21,10 +21,19 @@ inline Bytes some_bytes(size_t size, uint32_t seed) {
   return bytes;
 }
 
+// Without a journal: a commit syncs file and directory.
+inline Config plain() {
+  return {.path = "/fake", .journal = 0};
+}
+// With the least journal, so that it is full now and then. Without a thread, so that every run is the same.
+inline Config journaled() {
+  return {.path = "/fake", .journal = 64 << 10, .journal_thread = false};
+}
+
 // Opened as the daemon would after a start. One thread, but for put() and read().
 class FakeStore {
  public:
-  explicit FakeStore(FakeDisk& disk, Config config = {.path = "/fake"}, bool read_only = false)
+  explicit FakeStore(FakeDisk& disk, Config config = plain(), bool read_only = false)
       : store_(std::make_unique<FakeFileSystem>(disk), std::move(config), read_only, "fake-id", call()) {}
 
   LocalStore& operator*() { return store_; }

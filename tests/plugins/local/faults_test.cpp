@@ -75,7 +75,7 @@ TEST_CASE("a full disk refuses bytes and keeps what it has") {
 
 TEST_CASE("the quota counts blobs and ingests") {
   FakeDisk disk;
-  FakeStore store(disk, {.path = "/fake", .quota = 2000, .full_at = 1.0});
+  FakeStore store(disk, {.path = "/fake", .quota = 2000, .full_at = 1.0, .journal = 0});
   store.put("one", some_bytes(1200, 1));
   const auto ingest = store->open_ingest(store.call(), "two", true, 0);
   CHECK(code_of([&] { ingest->append(store.call(), some_bytes(801, 2)); }) == Code::kResourceExhausted);

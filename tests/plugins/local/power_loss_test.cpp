@@ -33,13 +33,13 @@ void put(Promises& promises, FakeStore& store, const std::string& key, const Byt
 }
 
 // The life of a store, in one go.
-void live(FakeDisk& disk, Promises& promises) {
+void live(FakeDisk& disk, const Config& config, Promises& promises) {
   const Bytes a = some_bytes(3000, 1);
   const Bytes b = some_bytes(100, 2);
   const Bytes c = some_bytes(5000, 3);
   const std::string b512 = digest_of(b, oci::Algorithm::kSha512);
   {
-    FakeStore store(disk);
+    FakeStore store(disk, config);
     put(promises, store, "one", a);
     put(promises, store, "two", b, oci::Algorithm::kSha512);  // makes a directory
     put(promises, store, "three", a);                         // is there already
@@ -52,7 +52,7 @@ void live(FakeDisk& disk, Promises& promises) {
     store.ingest("dropped", c);
     store->discard_ingest(store.call(), "dropped");
   }
-  FakeStore store(disk);
+  FakeStore store(disk, config);
   auto resumed = store->open_ingest(store.call(), "left-open", false, 0);
   resumed->append(store.call(), std::span(c).subspan(2000));
   const std::string digest = digest_of(c);
@@ -92,6 +92,7 @@ void require_usable(FakeStore& store) {
 }  // namespace
 
 TEST_CASE("power loss at every step") {
+  const Config config = GENERATE(plain(), journaled());
   const Loss loss = GENERATE(Loss::kNone, Loss::kEverything, Loss::kContents, Loss::kSome);
   const uint32_t seeds = loss == Loss::kSome ? 20 : 1;
   for (uint32_t seed = 0; seed < seeds; ++seed) {
@@ -101,7 +102,7 @@ TEST_CASE("power loss at every step") {
       Promises promises;
       disk.fail_at(step);
       try {
-        live(disk, promises);
+        live(disk, config, promises);
         finished = true;
       } catch (const Error& error) {
         INFO("step " << step << ": " << error.what());
@@ -111,13 +112,14 @@ TEST_CASE("power loss at every step") {
       disk.restart(loss, seed);
       std::vector<plugin::Entry> shown;
       {
-        FakeStore store(disk);
+        FakeStore store(disk, config);
         require_promises(store, promises);
         shown = store.blobs();
+        disk.fail();
       }
       // What a store shows is durable, also when the one before was killed between a name and its sync.
       disk.restart(Loss::kEverything, 0);
-      FakeStore store(disk);
+      FakeStore store(disk, config);
       for (const plugin::Entry& entry : shown) REQUIRE(store.has(entry.name));
       require_usable(store);
       require_promises(store, promises);
@@ -132,8 +134,9 @@ TEST_CASE("power loss while many commit") {
     disk.directory_sync_delay_ms = 1;
     std::mutex mutex;
     std::map<std::string, Bytes> acknowledged;
+    const Config config = seed % 3 == 0 ? plain() : journaled();
     {
-      FakeStore store(disk);
+      FakeStore store(disk, config);
       disk.fail_at(20 + seed * 5);
       std::vector<std::thread> threads;
       for (uint32_t t = 0; t < 6; ++t) {
@@ -154,7 +157,7 @@ TEST_CASE("power loss while many commit") {
     }
     REQUIRE(disk.is_off());
     disk.restart(seed % 2 == 0 ? Loss::kEverything : Loss::kSome, seed);
-    FakeStore store(disk);
+    FakeStore store(disk, config);
     require_promises(store, {acknowledged, {}});
   }
 }
