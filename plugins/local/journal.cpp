@@ -26,13 +26,14 @@ uint64_t aligned(uint64_t offset, uint64_t to) {
 
 }  // namespace
 
-std::optional<Journal::Hold> Journal::commit(const DigestParts& digest, std::span<const uint8_t> bytes) {
+std::optional<Journal::Hold> Journal::commit(const DigestParts& digest, std::string_view key,
+                                             std::span<const uint8_t> bytes) {
   if (bytes.size() > kLargestBlob || kJournalPage + record_size(bytes.size()) > end_for_blobs(half_size_))
     return std::nullopt;
-  auto half = write(RecordKind::kBlob, digest, bytes, true);
+  auto half = write(RecordKind::kBlob, digest, key, bytes, true);
   if (!half && !options_.background) {
     checkpoint();
-    half = write(RecordKind::kBlob, digest, bytes, true);
+    half = write(RecordKind::kBlob, digest, key, bytes, true);
   }
   if (!half) return std::nullopt;
   return Hold(*this, *half);
@@ -46,13 +47,13 @@ void Journal::note_removal(const DigestParts& digest, bool durably) {
       const bool known = halves_[0].blobs.contains(name) || halves_[1].blobs.contains(name);
       if (!known || broken_) return;
     }
-    if (write(RecordKind::kRemoval, digest, {}, durably)) return;
+    if (write(RecordKind::kRemoval, digest, {}, {}, durably)) return;
     checkpoint();  // both files are full: without its record the blob can't come back
   }
 }
 
-std::optional<size_t> Journal::write(RecordKind kind, const DigestParts& digest, std::span<const uint8_t> bytes,
-                                     bool sync) {
+std::optional<size_t> Journal::write(RecordKind kind, const DigestParts& digest, std::string_view key,
+                                     std::span<const uint8_t> bytes, bool sync) {
   std::unique_lock lock(mutex_);
   if (!made_) want_files(lock);
   if (!made_ || broken_) return std::nullopt;
@@ -62,6 +63,7 @@ std::optional<size_t> Journal::write(RecordKind kind, const DigestParts& digest,
   spare_.pop_back();
   request.kind = kind;
   request.digest = digest;
+  request.key = key;
   request.bytes = bytes;
   request.sync = sync;
   request.answer = Answer::kNone;
@@ -102,23 +104,22 @@ void Journal::write_batch(std::unique_lock<std::mutex>& lock) {
   batch_.clear();
   buffer_.clear();
   const auto take = [&](Half& half) {
-    const uint64_t begin = aligned(half.end, half.synced ? kJournalPage : 8);
     while (batch_.size() < queue_.size() && buffer_.size() < kLargestBatch) {
       Request& request = *queue_[batch_.size()];
-      const uint64_t end = begin + buffer_.size() + record_size(request.bytes.size());
+      const uint64_t end = half.end + buffer_.size() + record_size(request.bytes.size());
       if (end > (request.kind == RecordKind::kBlob ? end_for_blobs(half_size_) : half_size_)) break;
-      append_record(buffer_, half.epoch, half.sequence++, request.kind, request.digest, request.bytes);
+      append_record(buffer_, half.epoch, half.sequence++, request.kind, request.digest, request.key,
+                    request.bytes);
       sync = sync || request.sync;
       if (request.kind == RecordKind::kBlob) half.blobs.insert(name_of(request.digest));
       batch_.push_back(&request);
     }
-    return begin;
   };
-  uint64_t begin = 0;
   try {
-    begin = take(halves_[current_]);
-    if (batch_.empty() && switch_halves()) begin = take(halves_[current_]);
-    // What an earlier epoch left behind the last record of a page goes with it.
+    take(halves_[current_]);
+    if (batch_.empty() && switch_halves()) take(halves_[current_]);
+    // What comes next begins a page.
+    const uint64_t begin = halves_[current_].end;
     if (sync) buffer_.resize(aligned(begin + buffer_.size(), kJournalPage) - begin);
   } catch (const std::bad_alloc&) {
     give_up("out of memory");
@@ -134,7 +135,7 @@ void Journal::write_batch(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   std::string failure;
   try {
-    half.file->write_at(begin, buffer_);
+    half.file->write_at(half.end, buffer_);
     if (sync) half.file->sync();
   } catch (const std::exception& error) {
     failure = error.what();
@@ -143,8 +144,7 @@ void Journal::write_batch(std::unique_lock<std::mutex>& lock) {
   if (!failure.empty()) give_up(failure);
   if (failure.empty()) {
     if (!has_records(half)) work_.notify_all();
-    half.end = begin + buffer_.size();
-    half.synced = sync;
+    half.end += buffer_.size();
     last_commit_ = Clock::now();
   }
   for (Request* request : batch_) {

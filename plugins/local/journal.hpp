@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_set>
 #include <utility>
@@ -24,9 +25,12 @@
 
 namespace ipcs::local {
 
-// What a run that did not end well left in the journal: digest → the blob's bytes, or nothing where it was removed after
-// its commit. The bytes hash to their digests.
-using Unfinished = std::map<std::string, std::optional<std::vector<uint8_t>>>;
+// What a run that did not end well left of a blob in the journal.
+struct UnfinishedBlob {
+  std::optional<std::vector<uint8_t>> bytes;  // they hash to the digest; nothing when the blob was removed last
+  std::vector<std::string> keys;              // of the ingests that became the blob
+};
+using Unfinished = std::map<std::string, UnfinishedBlob>;  // by digest
 
 // Reads it; changes nothing. Throws Error when a file can't be read or is of a newer version.
 Unfinished read_unfinished(FileSystem& file_system);
@@ -80,9 +84,9 @@ class Journal {
     size_t half_;
   };
 
-  // Makes the blob durable, whatever becomes of its file. Nothing when the journal can't take it: then the caller syncs
-  // the file itself. Concurrent calls share a sync.
-  std::optional<Hold> commit(const DigestParts& digest, std::span<const uint8_t> bytes);
+  // Makes the blob that the ingest `key` becomes durable, whatever becomes of its file. Nothing when the journal can't
+  // take it: then the caller syncs the file itself. Concurrent calls share a sync.
+  std::optional<Hold> commit(const DigestParts& digest, std::string_view key, std::span<const uint8_t> bytes);
 
   // Called before a blob's file is removed: its record, if there is one, is not to bring it back; after a power loss
   // that promise holds if `durably`.
@@ -103,7 +107,6 @@ class Journal {
     State state = State::kReady;
     uint64_t sequence = 0;
     uint64_t end = kJournalPage;  // of the records
-    bool synced = true;           // up to `end`
     size_t held = 0;              // records whose blobs may not have their names yet
     std::unordered_set<std::string> blobs;  // digests
   };
@@ -111,6 +114,7 @@ class Journal {
   struct Request {
     RecordKind kind = RecordKind::kBlob;
     DigestParts digest;
+    std::string_view key;
     std::span<const uint8_t> bytes;
     bool sync = false;
     std::atomic<Answer> answer{Answer::kNone};
@@ -118,7 +122,8 @@ class Journal {
   };
 
   // Returns the half that took the record; nothing when it was refused.
-  std::optional<size_t> write(RecordKind kind, const DigestParts& digest, std::span<const uint8_t> bytes, bool sync);
+  std::optional<size_t> write(RecordKind kind, const DigestParts& digest, std::string_view key,
+                              std::span<const uint8_t> bytes, bool sync);
   void write_batch(std::unique_lock<std::mutex>& lock);
   void hand_over();
   static void tell(Request& request, Answer answer) noexcept;

@@ -56,9 +56,11 @@ Unfinished read_unfinished(FileSystem& file_system) {
     while (const auto record = reader.next()) {
       // A record that is not sound was being written when the power failed, and nobody had an answer.
       if (!record->sound) continue;
-      auto& last = unfinished[record->digest];
-      last.reset();
-      if (record->kind == RecordKind::kBlob) last.emplace(record->bytes.begin(), record->bytes.end());
+      UnfinishedBlob& blob = unfinished[record->digest];
+      blob.bytes.reset();
+      if (record->kind == RecordKind::kRemoval) continue;
+      blob.bytes.emplace(record->bytes.begin(), record->bytes.end());
+      blob.keys.push_back(record->key);
     }
   }
   return unfinished;
@@ -125,7 +127,6 @@ void Journal::begin_epoch(Half& half) {
   half.file->sync();
   half.sequence = 0;
   half.end = kJournalPage;
-  half.synced = true;
   half.blobs.clear();
 }
 
@@ -271,7 +272,6 @@ void Journal::checkpoint_sealed(std::unique_lock<std::mutex>& lock) {
   half.epoch = epoch;
   half.sequence = 0;
   half.end = kJournalPage;
-  half.synced = true;
   half.blobs.clear();
   half.state = State::kReady;
   changed_.notify_all();

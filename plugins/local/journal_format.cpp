@@ -20,7 +20,7 @@ constexpr uint32_t kVersion = 1;
 // Offsets in the header page.
 constexpr size_t kHeaderVersion = 8, kHeaderSize = 16, kHeaderEpoch = 24, kHeaderSum = 32;
 // Offsets in a record.
-constexpr size_t kKind = 4, kAlgorithm = 5, kLength = 8, kEpoch = 16, kSequence = 24, kDigest = 32, kSum = 96;
+constexpr size_t kKind = 4, kAlgorithm = 5, kLength = 8, kEpoch = 16, kSequence = 24, kDigest = 32, kKey = 96, kSum = 160;
 
 size_t aligned(size_t offset, size_t to) {
   return (offset + to - 1) / to * to;
@@ -64,7 +64,7 @@ size_t record_size(size_t bytes) noexcept {
 }
 
 void append_record(std::vector<uint8_t>& out, uint64_t epoch, uint64_t sequence, RecordKind kind,
-                   const DigestParts& digest, std::span<const uint8_t> bytes) {
+                   const DigestParts& digest, std::string_view key, std::span<const uint8_t> bytes) {
   const size_t begin = out.size();
   out.resize(begin + record_size(bytes.size()));
   uint8_t* const head = out.data() + begin;
@@ -78,6 +78,7 @@ void append_record(std::vector<uint8_t>& out, uint64_t epoch, uint64_t sequence,
   put(head + kSequence, sequence);
   for (size_t i = 0; i + 1 < digest.hex.size(); i += 2)
     head[kDigest + i / 2] = static_cast<uint8_t>(from_hex(digest.hex[i]) << 4 | from_hex(digest.hex[i + 1]));
+  std::copy_n(key.begin(), std::min<size_t>(key.size(), IPCS_KEY_MAX), head + kKey);
   put_sum(head + kSum, {head, kSum});
   if (!bytes.empty()) std::memcpy(head + kRecordHead, bytes.data(), bytes.size());
 }
@@ -145,6 +146,8 @@ std::optional<Record> RecordReader::at(size_t offset) {
     record.digest += "0123456789abcdef"[head[kDigest + i] >> 4];
     record.digest += "0123456789abcdef"[head[kDigest + i] & 15];
   }
+  const auto key = head.subspan(kKey, IPCS_KEY_MAX);
+  record.key.assign(key.begin(), std::find(key.begin(), key.end(), uint8_t{0}));
   record.bytes = file_.subspan(offset + kRecordHead, length);
   record.sound = record.kind == RecordKind::kRemoval || names(split_digest(record.digest), record.bytes);
   offset_ = std::min(file_.size(), offset + record_size(length));

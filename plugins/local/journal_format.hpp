@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layout.hpp"
@@ -13,7 +14,7 @@ namespace ipcs::local {
 
 // What is durable is never written over by what comes behind it: after each sync the next record begins a page.
 inline constexpr size_t kJournalPage = 4096;
-inline constexpr size_t kRecordHead = 128;
+inline constexpr size_t kRecordHead = 192;
 
 enum class RecordKind : uint8_t {
   kBlob = 1,    // the bytes of a blob
@@ -23,6 +24,7 @@ enum class RecordKind : uint8_t {
 struct Record {
   RecordKind kind = RecordKind::kBlob;
   std::string digest;
+  std::string key;  // of the ingest that became the blob
   std::span<const uint8_t> bytes;  // into what was read
   bool sound = false;              // the bytes hash to the digest; true of a removal
 };
@@ -30,9 +32,10 @@ struct Record {
 // Room that a record of `bytes` bytes takes.
 size_t record_size(size_t bytes) noexcept;
 
-// Appends a record to `out`, which begins at a multiple of 8. `bytes` are those that `digest` names, at most 4 GiB.
+// Appends a record to `out`, which begins at a multiple of 8. `bytes` are those that `digest` names, at most 4 GiB;
+// `key` is an ingest's, or empty.
 void append_record(std::vector<uint8_t>& out, uint64_t epoch, uint64_t sequence, RecordKind kind,
-                   const DigestParts& digest, std::span<const uint8_t> bytes);
+                   const DigestParts& digest, std::string_view key, std::span<const uint8_t> bytes);
 
 // Whether `bytes` hash to `digest`.
 bool names(const DigestParts& digest, std::span<const uint8_t> bytes);

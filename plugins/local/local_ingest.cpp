@@ -81,7 +81,7 @@ void LocalIngest::commit(const plugin::Call& call, uint64_t size, std::string_vi
   if (std::exchange(ragged_, false)) file_->truncate(size_);
   bool published = false;
   if (!store_.has_blob(parts, size)) {
-    const auto journaled = store_.journal(parts, *file_, size);
+    const auto journaled = store_.journal(key_, parts, *file_, size);
     if (!journaled && store_.syncs()) sync_data();
     published = store_.publish(key_, *file_, parts, size, journaled.has_value());
   }

@@ -177,10 +177,10 @@ void LocalStore::require_writable(std::string_view subject) const {
 
 FileInfo LocalStore::blob_info(std::string_view digest) {
   if (const auto found = unfinished_.find(std::string(digest)); found != unfinished_.end()) {
-    if (!found->second) no_blob(digest);
+    if (!found->second.bytes) no_blob(digest);
     FileInfo info;
     info.regular = true;
-    info.size = found->second->size();
+    info.size = found->second.bytes->size();
     return info;
   }
   const std::string path = blob_path(split_digest(digest));
@@ -195,8 +195,8 @@ plugin::Entry LocalStore::stat_blob(const plugin::Call&, std::string_view digest
 
 std::unique_ptr<plugin::Reader> LocalStore::open_blob(const plugin::Call&, std::string_view digest) {
   if (const auto found = unfinished_.find(std::string(digest)); found != unfinished_.end()) {
-    if (!found->second) no_blob(digest);
-    return std::make_unique<UnfinishedReader>(*found->second);
+    if (!found->second.bytes) no_blob(digest);
+    return std::make_unique<UnfinishedReader>(*found->second.bytes);
   }
   const std::string path = blob_path(split_digest(digest));
   std::unique_ptr<File> file = file_system_->open(path, OpenMode::kRead);
@@ -212,9 +212,9 @@ std::unique_ptr<plugin::Cursor> LocalStore::list_blobs(const plugin::Call&) {
   }
   std::set<std::string> not_shown;
   std::vector<plugin::Entry> more;
-  for (const auto& [digest, bytes] : unfinished_) {
+  for (const auto& [digest, blob] : unfinished_) {
     not_shown.insert(blob_path(split_digest(digest)));
-    if (bytes) more.push_back({digest, bytes->size(), 0, 0});
+    if (blob.bytes) more.push_back({digest, blob.bytes->size(), 0, 0});
   }
   return std::make_unique<DirectoryCursor>(
       *file_system_, std::move(directories), true,

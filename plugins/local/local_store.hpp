@@ -53,7 +53,7 @@ class LocalStore final : public plugin::ContentStore {
   // Whether a sound blob of this digest, `size` bytes long, is there and durable.
   bool has_blob(const DigestParts& digest, uint64_t size);
   // Makes the bytes of a small ingest durable as the blob's, until its file is. Nothing: sync the file.
-  std::optional<Journal::Hold> journal(const DigestParts& digest, File& file, uint64_t size);
+  std::optional<Journal::Hold> journal(std::string_view key, const DigestParts& digest, File& file, uint64_t size);
   // Gives the ingest `key` the name of the blob. With `journaled` the blob is durable already, otherwise the ingest is
   // synced, and its new name will be. False when the blob is there already. After an Error the ingest has its old name.
   bool publish(std::string_view key, File& file, const DigestParts& digest, uint64_t size, bool journaled);
@@ -67,6 +67,7 @@ class LocalStore final : public plugin::ContentStore {
   void replay(const Unfinished& unfinished);
   void restore(const DigestParts& digest, std::span<const uint8_t> bytes);
   bool is_sound(const DigestParts& digest, const std::optional<std::vector<uint8_t>>& bytes);
+  bool holds(const std::string& path, std::span<const uint8_t> bytes);
   void load_id(std::string_view fresh_id);
   void count_used(const plugin::Call& call);
   void require_writable(std::string_view subject) const;

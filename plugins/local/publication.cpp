@@ -54,11 +54,12 @@ bool LocalStore::take_back(const std::string& path, const std::string& from) noe
   }
 }
 
-std::optional<Journal::Hold> LocalStore::journal(const DigestParts& digest, File& file, uint64_t size) {
+std::optional<Journal::Hold> LocalStore::journal(std::string_view key, const DigestParts& digest, File& file,
+                                                 uint64_t size) {
   if (!journal_ || size > Journal::kLargestBlob) return std::nullopt;
   std::vector<uint8_t> bytes(static_cast<size_t>(size));
   if (file.read_at(0, bytes) != bytes.size()) return std::nullopt;
-  return journal_->commit(digest, bytes);
+  return journal_->commit(digest, key, bytes);
 }
 
 bool LocalStore::publish(std::string_view key, File& file, const DigestParts& digest, uint64_t size, bool journaled) {

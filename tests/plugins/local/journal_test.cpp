@@ -32,10 +32,10 @@ struct Written {
   std::string digest_one = digest_of(one), digest_two = digest_of(two, oci::Algorithm::kSha512);
   Bytes file = journal_header(64 << 10, 7);
   Written() {
-    append_record(file, 7, 0, RecordKind::kBlob, split_digest(digest_one), one);
-    append_record(file, 7, 1, RecordKind::kRemoval, split_digest(digest_one), {});
+    append_record(file, 7, 0, RecordKind::kBlob, split_digest(digest_one), "key-1", one);
+    append_record(file, 7, 1, RecordKind::kRemoval, split_digest(digest_one), {}, {});
     file.resize(2 * kJournalPage);
-    append_record(file, 7, 2, RecordKind::kBlob, split_digest(digest_two), two);
+    append_record(file, 7, 2, RecordKind::kBlob, split_digest(digest_two), {}, two);
     file.resize(64 << 10);
   }
 };
@@ -51,6 +51,7 @@ TEST_CASE("records are read as they were written") {
   REQUIRE(first);
   CHECK(first->kind == RecordKind::kBlob);
   CHECK(first->digest == written.digest_one);
+  CHECK(first->key == "key-1");
   CHECK(Bytes(first->bytes.begin(), first->bytes.end()) == written.one);
   CHECK(first->sound);
   const auto second = reader.next();
@@ -98,7 +99,7 @@ TEST_CASE("records of another epoch or number do not count") {
   Written written;
   CHECK_FALSE(RecordReader(written.file, 6).next());
   Bytes file = journal_header(64 << 10, 7);
-  append_record(file, 7, 1, RecordKind::kBlob, split_digest(written.digest_one), written.one);
+  append_record(file, 7, 1, RecordKind::kBlob, split_digest(written.digest_one), {}, written.one);
   CHECK_FALSE(RecordReader(file, 7).next());
 }
 
@@ -186,6 +187,64 @@ TEST_CASE("what was removed does not come back after a kill, what was quarantine
   CHECK_FALSE(store.has(digest_of(damaged)));
   if (loss == Loss::kNone) CHECK_FALSE(store.has(digest_of(gone)));
   if (loss == Loss::kNone) CHECK(store->info(store.call()).used_bytes == 200);
+}
+
+TEST_CASE("a start that is cut off does not void a removal before the record that it takes back") {
+  const Bytes damaged = some_bytes(100, 1);
+  bool finished = false;
+  for (size_t step = 0; !finished; ++step) {
+    INFO(step);
+    FakeDisk disk;
+    {
+      FakeStore store(disk, journaled());
+      store.put("key", damaged);
+      for (uint32_t i = 0; i < 8; ++i) store.put("key", some_bytes(3000, 10 + i));  // the first file is full
+      store->quarantine_blob(store.call(), digest_of(damaged));
+      disk.fail();
+    }
+    disk.restart(Loss::kEverything, 0);
+    disk.fail_at(step);
+    try {
+      const FakeStore store(disk, journaled());
+      finished = true;
+      disk.fail();
+    } catch (const Error&) {
+      REQUIRE(disk.is_off());
+    }
+    disk.restart(Loss::kEverything, 0);
+    REQUIRE_FALSE(FakeStore(disk, journaled()).has(digest_of(damaged)));
+  }
+}
+
+TEST_CASE("a commit that was cut off before the rename is finished: the blob is there, the ingest is gone") {
+  const Bytes bytes = some_bytes(40'000, 1);
+  const std::string digest = digest_of(bytes);
+  size_t finished = 0;
+  for (size_t step = 0; step < 12; ++step) {
+    INFO(step);
+    FakeDisk disk;
+    Config config = journaled();
+    config.journal = 128 << 10;
+    {
+      FakeStore store(disk, config);
+      store.put("makes-the-files", some_bytes(10, 0));
+      const auto ingest = store.ingest("cut-off", bytes);
+      disk.fail_at(step);
+      try {
+        ingest->commit(store.call(), bytes.size(), digest, digest);
+      } catch (const Error&) {
+        REQUIRE(disk.is_off());
+      }
+      disk.fail();
+    }
+    disk.restart(Loss::kNone, 0);
+    FakeStore store(disk, config);
+    REQUIRE(store.has(digest) == store.ingests().empty());
+    if (store.has(digest)) ++finished;
+    REQUIRE(store->info(store.call()).used_bytes == 40'010);
+  }
+  CHECK(finished > 2);
+  CHECK(finished < 10);
 }
 
 TEST_CASE("many removals of fresh blobs find room") {
@@ -302,7 +361,7 @@ TEST_CASE("blobs are synced some time after the last commit") {
   const std::string digest = digest_of(bytes);
   std::vector<Journal::Hold> hold;
   for (int i = 0; i < 1000 && hold.empty(); ++i) {  // until the files are made
-    if (auto taken = journal.commit(split_digest(digest), bytes)) hold.push_back(std::move(*taken));
+    if (auto taken = journal.commit(split_digest(digest), "key", bytes)) hold.push_back(std::move(*taken));
     if (hold.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   REQUIRE(hold.size() == 1);
