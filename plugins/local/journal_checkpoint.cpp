@@ -24,11 +24,11 @@ std::string file_path(size_t half) {
 }
 
 // The whole file, or only its beginning when it has no record; empty when it holds nothing that counts.
-std::vector<uint8_t> read_records(File& file, uint64_t& epoch) {
+std::vector<uint8_t> read_records(File& file, const std::string& path, uint64_t& epoch) {
   const uint64_t size = file.info().size;
   std::vector<uint8_t> bytes(static_cast<size_t>(std::min<uint64_t>(size, 2 * kJournalPage)));
   bytes.resize(file.read_at(0, bytes));
-  const auto found = read_journal_header(bytes, size);
+  const auto found = read_journal_header(bytes, size, path);
   if (!found) return {};
   epoch = *found;
   if (!has_records(bytes, *found)) return {};
@@ -47,7 +47,7 @@ Unfinished read_unfinished(FileSystem& file_system) {
   std::array<Found, 2> found;
   for (size_t half = 0; half < found.size(); ++half) {
     const std::unique_ptr<File> file = file_system.open(file_path(half), OpenMode::kRead);
-    if (file) found[half].bytes = read_records(*file, found[half].epoch);
+    if (file) found[half].bytes = read_records(*file, file_system.location() + "/" + file_path(half), found[half].epoch);
   }
   if (found[1].epoch < found[0].epoch) std::swap(found[0], found[1]);
   Unfinished unfinished;
@@ -90,7 +90,7 @@ Journal::Journal(FileSystem& file_system, SyncDirectory sync_directory, Options 
     std::optional<uint64_t> epoch;
     if (half.file && half.file->info().size == half_size_) {
       page.resize(half.file->read_at(0, page));
-      epoch = read_journal_header(page, half_size_);
+      epoch = read_journal_header(page, half_size_, path(i));
     }
     if (epoch) {
       half.epoch = *epoch;

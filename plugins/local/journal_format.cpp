@@ -108,11 +108,11 @@ std::vector<uint8_t> journal_header(uint64_t size, uint64_t epoch) {
   return page;
 }
 
-std::optional<uint64_t> read_journal_header(std::span<const uint8_t> page, uint64_t size) {
+std::optional<uint64_t> read_journal_header(std::span<const uint8_t> page, uint64_t size, const std::string& path) {
   if (page.size() < kJournalPage || std::memcmp(page.data(), kFileMagic, 8) != 0) return std::nullopt;
   if (!sum_is(page.subspan(kHeaderSum, SHA256_DIGEST_LENGTH), page.first(kHeaderSum))) return std::nullopt;
   if (get<uint32_t>(page, kHeaderVersion) != kVersion)
-    throw Error(Code::kFailedPrecondition, "the journal was written by a newer version");
+    throw Error(Code::kFailedPrecondition, path + ": was written by a newer version");
   if (get<uint64_t>(page, kHeaderSize) != size) return std::nullopt;
   return get<uint64_t>(page, kHeaderEpoch);
 }

@@ -44,8 +44,8 @@ bool names(const DigestParts& digest, std::span<const uint8_t> bytes);
 std::vector<uint8_t> journal_header(uint64_t size, uint64_t epoch);
 
 // The epoch in a file's header; nothing when there is no sound one for a file of `size` bytes. Throws Error
-// kFailedPrecondition when a newer ipcsd wrote it.
-std::optional<uint64_t> read_journal_header(std::span<const uint8_t> page, uint64_t size);
+// kFailedPrecondition naming `path` when a newer ipcsd wrote it.
+std::optional<uint64_t> read_journal_header(std::span<const uint8_t> page, uint64_t size, const std::string& path);
 
 // Whether a file that begins with `pages`, two or more, has a record of the epoch.
 bool has_records(std::span<const uint8_t> pages, uint64_t epoch) noexcept;

@@ -74,20 +74,9 @@ LocalStore::LocalStore(std::unique_ptr<FileSystem> file_system, Config config, b
   load_id(fresh_id);
   // Also without a journal of its own: the run before may have had one.
   replay(read_unfinished(*file_system_));
-  if (read_only_) {
-    // Its journal is another run's to finish.
-  } else if (!config_.fsync || config_.journal == 0) {
-    remove_journal(*file_system_, [this](const std::string& path) { sync_directory(path); });
-  } else {
-    journal_.emplace(
-        *file_system_, [this](const std::string& path) { sync_directory(path); },
-        Journal::Options{
-            .size = config_.journal,
-            .background = config_.journal_thread,
-            .warn = [this, warn = std::move(warn)](const std::string& what) {
-              warn(file_system_->location() + ": " + what);
-            }});
-  }
+  if (finished_) open_journal([this, warn = std::move(warn)](const std::string& what) {
+      warn(file_system_->location() + ": " + what);
+    });
   count_used(call);
 }
 
@@ -102,6 +91,21 @@ void LocalStore::prepare_directories() {
     if (!file_system_->stat(directory)) continue;
     ensure_directory(kBlobs, directory);
     sync_directory(directory);
+  }
+}
+
+void LocalStore::open_journal(const std::function<void(const std::string&)>& warn) {
+  const auto sync = [this](const std::string& path) { sync_directory(path); };
+  try {
+    if (config_.fsync && config_.journal != 0) {
+      journal_.emplace(*file_system_, sync,
+                       Journal::Options{.size = config_.journal, .background = config_.journal_thread, .warn = warn});
+    } else {
+      remove_journal(*file_system_, sync);
+    }
+  } catch (const Error& error) {
+    // A directory that can't be written to, perhaps: its blobs can be read. Records that count still do no harm.
+    warn(std::string("goes without a journal: ") + error.what());
   }
 }
 

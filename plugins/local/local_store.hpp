@@ -65,6 +65,8 @@ class LocalStore final : public plugin::ContentStore {
 
   void prepare_directories();
   void replay(const Unfinished& unfinished);
+  void finish(const Unfinished& unfinished);
+  void open_journal(const std::function<void(const std::string&)>& warn);
   void restore(const DigestParts& digest, std::span<const uint8_t> bytes);
   bool is_sound(const DigestParts& digest, const std::optional<std::vector<uint8_t>>& bytes);
   bool holds(const std::string& path, std::span<const uint8_t> bytes);
@@ -98,9 +100,10 @@ class LocalStore final : public plugin::ContentStore {
   std::map<std::string, DirectorySync> syncs_;  // one a directory; nodes stay where they are
   std::set<std::string> durable_directories_;   // made and synced into their parent
 
-  // Of a store opened for reading only: digests whose files are not what the journal says; it says there is none where
+  // Of a store that can't be written to: digests whose files are not what the journal says; it says there is none where
   // it has no bytes. Fixed once the store is open.
   Unfinished unfinished_;
+  bool finished_ = false;  // what the journal said is done
 
   std::optional<Journal> journal_;  // last: its thread uses all of the above
 };

@@ -28,7 +28,26 @@ bool LocalStore::is_sound(const DigestParts& digest, const std::optional<std::ve
 }
 
 void LocalStore::replay(const Unfinished& unfinished) {
-  if (!read_only_) file_system_->unlink(kRestored);  // of a start that was cut off
+  if (!read_only_) {
+    try {
+      finish(unfinished);
+      finished_ = true;
+      return;
+    } catch (const Error& error) {
+      if (error.code() != Code::kPermissionDenied && error.code() != Code::kResourceExhausted) throw;
+      // A disk that is full or can't be written to: the journal is kept, and the next start tries again.
+    }
+  }
+  for (const auto& [digest, blob] : unfinished) {
+    const DigestParts parts = split_digest(digest);
+    const auto info = file_system_->stat(blob_path(parts));
+    if (info && (!info->regular || is_sound(parts, blob.bytes))) continue;
+    unfinished_.emplace(digest, blob);
+  }
+}
+
+void LocalStore::finish(const Unfinished& unfinished) {
+  if (file_system_->stat(kRestored)) file_system_->unlink(kRestored);  // of a start that was cut off
   if (unfinished.empty()) return;
   std::vector<std::string> to_sync;
   std::set<std::string> changed;  // directories
@@ -38,10 +57,6 @@ void LocalStore::replay(const Unfinished& unfinished) {
     const auto info = file_system_->stat(path);
     if (info && !info->regular) continue;  // somebody else's
     const bool sound = info && is_sound(parts, blob.bytes);
-    if (read_only_) {
-      if (!sound) unfinished_.emplace(digest, blob);
-      continue;
-    }
     if (!sound && info && file_system_->unlink(path)) changed.insert(blob_directory(parts.algorithm));
     if (!sound && blob.bytes) restore(parts, *blob.bytes);
     to_sync.push_back(digest);
@@ -52,7 +67,7 @@ void LocalStore::replay(const Unfinished& unfinished) {
     }
   }
   for (const std::string& directory : changed) sync_directory(directory);
-  if (!read_only_) sync_blobs(*file_system_, to_sync, [this](const std::string& path) { sync_directory(path); });
+  sync_blobs(*file_system_, to_sync, [this](const std::string& path) { sync_directory(path); });
 }
 
 void LocalStore::restore(const DigestParts& digest, std::span<const uint8_t> bytes) {

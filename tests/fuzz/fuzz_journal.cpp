@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t at = kJournalPage; at + kRecordHead <= file.size(); at += 8) {
     if (std::memcmp(file.data() + at, "IPJR", 4) == 0) ::SHA256(file.data() + at, kSum, file.data() + at + kSum);
   }
-  require(read_journal_header(file, file.size()) == 7);
+  require(read_journal_header(file, file.size(), "input") == 7);
   RecordReader reader(file, 7);
   size_t records = 0;
   while (const auto record = reader.next()) {
@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   // And the input as a whole file.
   try {
-    if (const auto epoch = read_journal_header({data, size}, size)) RecordReader({data, size}, *epoch).next();
+    if (const auto epoch = read_journal_header({data, size}, size, "input")) RecordReader({data, size}, *epoch).next();
   } catch (const ipcs::Error&) {
     // A newer version, the only exception there is.
   }

@@ -44,7 +44,7 @@ struct Written {
 
 TEST_CASE("records are read as they were written") {
   Written written;
-  REQUIRE(read_journal_header(written.file, 64 << 10) == 7);
+  REQUIRE(read_journal_header(written.file, 64 << 10, "file") == 7);
   CHECK(has_records(written.file, 7));
   RecordReader reader(written.file, 7);
   const auto first = reader.next();
@@ -70,7 +70,7 @@ TEST_CASE("no flipped bit goes unseen, and none makes the reader leave the file"
   const Written written;
   const auto read = [](const Bytes& file) {
     std::vector<std::pair<std::string, bool>> found;
-    if (const auto epoch = read_journal_header(file, 64 << 10)) {
+    if (const auto epoch = read_journal_header(file, 64 << 10, "file")) {
       RecordReader reader(file, *epoch);
       while (const auto record = reader.next()) found.emplace_back(record->digest, record->sound);
     }
@@ -105,15 +105,15 @@ TEST_CASE("records of another epoch or number do not count") {
 
 TEST_CASE("a journal of a newer version is refused, a damaged header holds nothing") {
   Bytes page = journal_header(64 << 10, 7);
-  CHECK_FALSE(read_journal_header(page, 32 << 10));
+  CHECK_FALSE(read_journal_header(page, 32 << 10, "file"));
   page[8] = 2;
-  CHECK_FALSE(read_journal_header(page, 64 << 10));  // its sum is wrong, too
+  CHECK_FALSE(read_journal_header(page, 64 << 10, "file"));  // its sum is wrong, too
   {
     std::ifstream newer(IPCS_TEST_DATA "/../fuzz/corpus/journal/newer", std::ios::binary);
     page.assign(std::istreambuf_iterator<char>(newer), {});
   }
-  CHECK_THROWS_WITH(read_journal_header(page, page.size()), Catch::Contains("newer version"));
-  CHECK_FALSE(read_journal_header(std::span(page).first(100), 64 << 10));
+  CHECK_THROWS_WITH(read_journal_header(page, page.size(), "file"), Catch::Contains("newer version"));
+  CHECK_FALSE(read_journal_header(std::span(page).first(100), 64 << 10, "file"));
 }
 
 TEST_CASE("a small commit costs one sync, a large one goes the long way") {
@@ -294,6 +294,29 @@ TEST_CASE("a store opened for reading serves what only the journal has, and chan
   CHECK_FALSE(file_system.stat("ipcs-journal.0"));
   disk.restart(Loss::kEverything, 0);
   CHECK(FakeStore(disk, plain()).read(digest_of(whole)) == whole);
+}
+
+TEST_CASE("a full disk is opened: the journal serves what can't be written, and the next start writes it") {
+  FakeDisk disk;
+  const Bytes bytes = some_bytes(3000, 1);
+  const std::string digest = digest_of(bytes);
+  {
+    FakeStore store(disk, journaled());
+    store.put("key", bytes);
+    disk.fail();
+  }
+  disk.restart(Loss::kEverything, 0);
+  disk.capacity = 0;
+  {
+    FakeStore store(disk, journaled());
+    CHECK(store.read(digest) == bytes);
+    CHECK(bytes_of(disk, blob_file(digest)).empty());
+    CHECK(store.blobs().size() == 1);
+  }
+  disk.capacity = UINT64_MAX;
+  disk.restart(Loss::kEverything, 0);
+  CHECK(FakeStore(disk, journaled()).read(digest) == bytes);
+  CHECK(bytes_of(disk, blob_file(digest)) == bytes);
 }
 
 TEST_CASE("without room for it, or on a disk that breaks, commits are durable all the same") {
