@@ -195,6 +195,14 @@ std::shared_ptr<const OpenBlob> Content::open(const Call& call, const Digest& di
   });
 }
 
+bool Content::is_unknown(const std::string& digest) const noexcept {
+  try {
+    return !catalog_.find_any({}, Digest::parse(digest));
+  } catch (const std::exception&) {
+    return false;  // whoever is asked in earnest says what is wrong
+  }
+}
+
 std::optional<Entry> Content::claim_if_stored(const Call& call, const Client& client, const Digest& digest) {
   if (!stores_.stat(call, digest)) return std::nullopt;
   const auto lock = digests_.lock(digest);

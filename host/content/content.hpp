@@ -167,12 +167,16 @@ class Content {
     return !catalog_.find_ingest(client.name, ref);
   }
 
+  // Whether `digest` is one and nobody holds the blob: then it is not stored, but for the moment in which a COMMIT is
+  // finished and what a failed Delete left behind; the backend's commit finds those. Never waits.
+  bool is_unknown(const std::string& digest) const noexcept;
+
   // Opens the ingest of `ref` for writing, resumed where there is one with the same total (or no total given).
   // `expected` (a digest or empty) and `total` (bytes, 0: not known) are what the caller announces.
   // kInvalidArgument: empty or too long ref, malformed digest; kUnavailable: the ref is open already; kAlreadyExists: the
-  // expected blob is there, and the client has a claim on it now.
+  // expected blob is there, and the client has a claim on it now. `unknown`: the backend is not asked for that blob.
   Writer open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
-                     const std::string& expected);
+                     const std::string& expected, bool unknown = false);
 
   Store& backend() noexcept { return stores_.current(); }
   Stores& stores() noexcept { return stores_; }

@@ -12,7 +12,7 @@ void WriteSession::open(const Call& call, const WriteMessage& message) {
   const uint64_t total = message.total > 0 ? static_cast<uint64_t>(message.total) : 0;
   const bool settled_by_commit = message.action == WriteAction::kCommit && names_stored_root(call, message.expected);
   writer_.emplace(content_.open_writer(call, client_, message.ref, total,
-                                       settled_by_commit ? std::string() : message.expected));
+                                       settled_by_commit ? std::string() : message.expected, unknown_));
   total_ = total;
   expected_ = message.expected;
 }

@@ -51,7 +51,7 @@ uint64_t hash_again(const Call& call, const Ingest& bytes, oci::Hasher& hasher) 
 }  // namespace
 
 Writer Content::open_writer(const Call& call, const Client& client, const std::string& ref, uint64_t total,
-                            const std::string& expected) {
+                            const std::string& expected, bool unknown) {
   check_ref(ref);
   const std::optional<Digest> digest = expected.empty() ? std::nullopt : std::optional(Digest::parse(expected));
 
@@ -64,7 +64,7 @@ Writer Content::open_writer(const Call& call, const Client& client, const std::s
       throw Error(Code::kUnavailable, fmt::format("ref {} locked: it is being written already", printable(ref)));
   }
   try {
-    if (digest && claim_if_stored(call, client, *digest))
+    if (digest && !unknown && claim_if_stored(call, client, *digest))
       throw Error(Code::kAlreadyExists, fmt::format("content {}: already exists", expected));
     spare_descriptors(fmt::format("ref {}", printable(ref)));
     open->hasher = oci::Hasher(digest ? digest->algorithm() : oci::Algorithm::kSha256);

@@ -57,6 +57,31 @@ TEST_CASE("a pull: STAT, WRITE, COMMIT") {
   CHECK(reply.digest == digest_of("foobar").to_string());
 }
 
+TEST_CASE("a blob that nobody holds is expected without asking the backend, and is found at COMMIT if it is there") {
+  World w;
+  w.put(w.b, "held");
+  const auto waits_for_nothing = [&](Stream& s, const std::string& expected) {
+    return s.session.stays_in_memory(WriteAction::kStat, s.ref, expected, 0);
+  };
+  Stream held(w, w.a, "held"), malformed(w, w.a, "malformed");
+  const std::string there = digest_of("held").to_string();
+  CHECK_FALSE(waits_for_nothing(held, there));
+  CHECK(code_of([&] { held.stat(4, there); }) == Code::kAlreadyExists);
+  CHECK_FALSE(waits_for_nothing(malformed, "foo"));
+  CHECK(code_of([&] { malformed.stat(0, "foo"); }) == Code::kInvalidArgument);
+
+  const std::string left = digest_of("left").to_string();
+  w.memory->put(left, bytes_of("left"));  // without a row
+  Stream unknown(w, w.a, "unknown"), asked(w, w.a, "asked");
+  CHECK(waits_for_nothing(unknown, left));
+  CHECK(unknown.stat(4, left).offset == 0);
+  unknown.write(0, "left");
+  CHECK(code_of([&] { unknown.commit(4, 4, left); }) == Code::kAlreadyExists);
+  CHECK(w.catalog->find(w.a.name, digest_of("left")));
+  CHECK_FALSE(waits_for_nothing(asked, left));
+  CHECK(code_of([&] { asked.stat(4, left); }) == Code::kAlreadyExists);
+}
+
 TEST_CASE("one message does it all, labels included") {
   World w;
   const content::Labels labels{{"k", "v"}};
