@@ -42,9 +42,9 @@ class DirectoryCursor final : public plugin::Cursor {
   const bool blobs_;
   const Hidden hidden_;
   std::vector<plugin::Entry> more_;  // still to be told
-  size_t directory_ = 0;            // the next one to load
-  std::vector<std::string> names_;  // of the one before
-  size_t position_ = 0;             // in names_
+  size_t directory_ = 0;             // the next one to load
+  std::vector<std::string> names_;   // of the one before
+  size_t position_ = 0;              // in names_
 };
 
 }  // namespace ipcs::local

@@ -108,8 +108,7 @@ void Journal::write_batch(std::unique_lock<std::mutex>& lock) {
       Request& request = *queue_[batch_.size()];
       const uint64_t end = half.end + buffer_.size() + record_size(request.bytes.size());
       if (end > (request.kind == RecordKind::kBlob ? end_for_blobs(half_size_) : half_size_)) break;
-      append_record(buffer_, half.epoch, half.sequence++, request.kind, request.digest, request.key,
-                    request.bytes);
+      append_record(buffer_, half.epoch, half.sequence++, request.kind, request.digest, request.key, request.bytes);
       sync = sync || request.sync;
       if (request.kind == RecordKind::kBlob) half.blobs.insert(name_of(request.digest));
       batch_.push_back(&request);

@@ -38,12 +38,13 @@ Unfinished read_unfinished(FileSystem& file_system);
 // Removes the files, durably. The caller has done what read_unfinished() told.
 void remove_journal(FileSystem& file_system, const std::function<void(const std::string&)>& sync_directory);
 
-// Makes these blobs durable, those of them that are there. `sync_directory` makes a directory's names durable or throws.
+// Makes these blobs durable, those of them that are there. `sync_directory` makes a directory's names durable or
+// throws.
 void sync_blobs(FileSystem& file_system, const std::vector<std::string>& digests,
                 const std::function<void(const std::string&)>& sync_directory);
 
 // Two files of equal size that take turns: one takes records, while the blobs of the other's are synced where they
-// belong, after which its records count no longer. The files are made when the first small blob is committed.
+// belong, after which its records count no longer. The files are made by a thread as soon as there is a journal.
 // [thread-safe]
 class Journal {
  public:
@@ -106,8 +107,8 @@ class Journal {
     uint64_t epoch = 0;
     State state = State::kReady;
     uint64_t sequence = 0;
-    uint64_t end = kJournalPage;  // of the records
-    size_t held = 0;              // records whose blobs may not have their names yet
+    uint64_t end = kJournalPage;            // of the records
+    size_t held = 0;                        // records whose blobs may not have their names yet
     std::unordered_set<std::string> blobs;  // digests
   };
   // One that waits for its record to be written; used again by others, so it may be woken without a reason.
@@ -155,11 +156,11 @@ class Journal {
   std::deque<Request> requests_;  // all there are
   std::vector<Request*> spare_;   // of these, not in use
   std::vector<Request*> queue_;
-  std::vector<Request*> batch_;   // the leader's
-  bool running_ = false;  // there is a leader
-  bool pausing_ = false;  // a checkpoint waits for it to end
-  bool made_ = false;     // the files are there
-  bool broken_ = false;   // takes no more records
+  std::vector<Request*> batch_;  // the leader's
+  bool running_ = false;         // there is a leader
+  bool pausing_ = false;         // a checkpoint waits for it to end
+  bool made_ = false;            // the files are there
+  bool broken_ = false;          // takes no more records
   std::vector<uint8_t> buffer_;  // the leader's
 
   std::thread worker_;

@@ -47,7 +47,8 @@ Unfinished read_unfinished(FileSystem& file_system) {
   std::array<Found, 2> found;
   for (size_t half = 0; half < found.size(); ++half) {
     const std::unique_ptr<File> file = file_system.open(file_path(half), OpenMode::kRead);
-    if (file) found[half].bytes = read_records(*file, file_system.location() + "/" + file_path(half), found[half].epoch);
+    if (file)
+      found[half].bytes = read_records(*file, file_system.location() + "/" + file_path(half), found[half].epoch);
   }
   if (found[1].epoch < found[0].epoch) std::swap(found[0], found[1]);
   Unfinished unfinished;
@@ -108,6 +109,9 @@ Journal::Journal(FileSystem& file_system, SyncDirectory sync_directory, Options 
     if (halves_[i].file) begin_epoch(halves_[i]);
   }
   halves_[current_].state = State::kCurrent;
+  // At once, since the first commits of a new store go the long way until the files are there.
+  std::unique_lock lock(mutex_);
+  if (options_.background && !made_) want_files(lock);
 }
 
 Journal::~Journal() {
@@ -134,7 +138,8 @@ bool Journal::has_room() {
   return file_system_.space().available / kPartOfSpace >= options_.size;
 }
 
-// Makes the files that are not there. Zeros are written, since a file whose blocks are only reserved costs a change of metadata at each sync.
+// Makes the files that are not there. Zeros are written, since a file whose blocks are only reserved costs a change of
+// metadata at each sync.
 void Journal::make_files() {
   const std::vector<uint8_t> zeros(static_cast<size_t>(std::min<uint64_t>(kZeros, half_size_)));
   std::array<std::unique_ptr<File>, 2> files;

@@ -20,7 +20,8 @@ constexpr uint32_t kVersion = 1;
 // Offsets in the header page.
 constexpr size_t kHeaderVersion = 8, kHeaderSize = 16, kHeaderEpoch = 24, kHeaderSum = 32;
 // Offsets in a record.
-constexpr size_t kKind = 4, kAlgorithm = 5, kLength = 8, kEpoch = 16, kSequence = 24, kDigest = 32, kKey = 96, kSum = 160;
+constexpr size_t kKind = 4, kAlgorithm = 5, kLength = 8, kEpoch = 16, kSequence = 24, kDigest = 32, kKey = 96,
+                 kSum = 160;
 
 size_t aligned(size_t offset, size_t to) {
   return (offset + to - 1) / to * to;

@@ -24,7 +24,7 @@ enum class RecordKind : uint8_t {
 struct Record {
   RecordKind kind = RecordKind::kBlob;
   std::string digest;
-  std::string key;  // of the ingest that became the blob
+  std::string key;                 // of the ingest that became the blob
   std::span<const uint8_t> bytes;  // into what was read
   bool sound = false;              // the bytes hash to the digest; true of a removal
 };

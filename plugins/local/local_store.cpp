@@ -74,9 +74,9 @@ LocalStore::LocalStore(std::unique_ptr<FileSystem> file_system, Config config, b
   load_id(fresh_id);
   // Also without a journal of its own: the run before may have had one.
   replay(read_unfinished(*file_system_));
-  if (finished_) open_journal([this, warn = std::move(warn)](const std::string& what) {
-      warn(file_system_->location() + ": " + what);
-    });
+  if (finished_)
+    open_journal(
+        [this, warn = std::move(warn)](const std::string& what) { warn(file_system_->location() + ": " + what); });
   count_used(call);
 }
 

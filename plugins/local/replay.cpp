@@ -14,8 +14,8 @@ bool LocalStore::holds(const std::string& path, std::span<const uint8_t> bytes) 
   return file->read_at(0, found) == found.size() && std::equal(found.begin(), found.end(), bytes.begin());
 }
 
-// Whether the blob's file, which is there, is what the journal says: it holds `bytes` or, of a blob that was removed, what
-// its digest names.
+// Whether the blob's file, which is there, is what the journal says: it holds `bytes` or, of a blob that was removed,
+// what its digest names.
 bool LocalStore::is_sound(const DigestParts& digest, const std::optional<std::vector<uint8_t>>& bytes) {
   if (bytes) return holds(blob_path(digest), *bytes);
   const std::unique_ptr<File> file = file_system_->open(blob_path(digest), OpenMode::kRead);

@@ -32,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   while (const auto record = reader.next()) {
     require(++records <= file.size() / kRecordHead);
     split_digest(record->digest);
-    require(record->bytes.data() >= file.data() && record->bytes.data() + record->bytes.size() <= file.data() + file.size());
+    require(record->bytes.data() >= file.data() &&
+            record->bytes.data() + record->bytes.size() <= file.data() + file.size());
     if (record->sound && record->kind == RecordKind::kBlob) require(names(split_digest(record->digest), record->bytes));
   }
   require(records == 0 || has_records(file, 7));

@@ -106,8 +106,8 @@ class FakeDisk {
   // What was written since the last sync is zeros. A sector that nobody has written to is not touched by a power loss.
   static void zero_unsynced(Node& node) {
     each_sector(node, [&](size_t begin, size_t end, bool) {
-      std::fill(node.content.begin() + static_cast<ptrdiff_t>(begin), node.content.begin() + static_cast<ptrdiff_t>(end),
-                uint8_t{0});
+      std::fill(node.content.begin() + static_cast<ptrdiff_t>(begin),
+                node.content.begin() + static_cast<ptrdiff_t>(end), uint8_t{0});
     });
   }
   // Of what was written since the last sync each sector is there or not: as it was, or zeros where there was nothing.
