@@ -97,7 +97,10 @@ void Content::begin(const Call& call, OpenIngest& open) {
                                                        printable(open.row.ref), store.location));
   if (store.full)
     throw Error(Code::kResourceExhausted,
-                fmt::format("ingest ref \"{}\": the store {} is full", printable(open.row.ref), store.location));
+                fmt::format("ingest ref \"{}\": the store {} is full: {} bytes are used{}, {} are free",
+                            printable(open.row.ref), store.location, store.used_bytes,
+                            store.quota_bytes == 0 ? "" : fmt::format(" of a quota of {}", store.quota_bytes),
+                            store.free_bytes));
   open.in_memory = true;
   open.unrecorded = true;
 }

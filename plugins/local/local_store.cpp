@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 
 #include "cursor.hpp"
 #include "ipcs/error.hpp"
@@ -11,6 +12,13 @@
 
 namespace ipcs::local {
 namespace {
+
+// As few digits as say it: 0.95.
+std::string shortest(double number) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+  return std::string(text.data(), end);
+}
 
 // An opened blob; the file stays readable after its name has gone.
 class LocalReader final : public plugin::Reader {
@@ -166,10 +174,11 @@ plugin::StoreInfo LocalStore::info(const plugin::Call&) {
   return info;
 }
 
+bool LocalStore::reached(uint64_t used, uint64_t total) const {
+  return static_cast<double>(used) >= config_.full_at * static_cast<double>(total);
+}
+
 bool LocalStore::is_full(const Space& space) const {
-  const auto reached = [&](uint64_t used, uint64_t total) {
-    return static_cast<double>(used) >= config_.full_at * static_cast<double>(total);
-  };
   return reached(space.total - space.available, space.total) || (config_.quota != 0 && reached(used_, config_.quota));
 }
 
@@ -279,8 +288,17 @@ std::unique_ptr<plugin::Ingest> LocalStore::open_ingest(const plugin::Call&, std
     drop_ingest(key, info.size);
   }
   if (!create) throw Error(Code::kNotFound, name + ": not found");
-  if (is_full(file_system_->space()))
-    throw Error(Code::kResourceExhausted, name + ": the store " + file_system_->location() + " is full");
+  const Space space = file_system_->space();
+  if (is_full(space)) {
+    // Which of the two it is: the quota where that alone would do.
+    const bool of_quota = config_.quota != 0 && reached(used_, config_.quota);
+    const uint64_t used = of_quota ? used_.load() : space.total - space.available;
+    throw Error(Code::kResourceExhausted,
+                name + ": the store " + file_system_->location() + " is full: " + std::to_string(used) + " bytes of " +
+                    (of_quota ? "its quota of " : "the file system's ") +
+                    std::to_string(of_quota ? config_.quota : space.total) + " are used, at full_at = " +
+                    shortest(config_.full_at) + " new ones are refused");
+  }
   return std::make_unique<LocalIngest>(*this, std::string(key), file_system_->open(path, OpenMode::kCreate), 0);
 }
 

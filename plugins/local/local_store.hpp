@@ -73,6 +73,8 @@ class LocalStore final : public plugin::ContentStore {
   void load_id(std::string_view fresh_id);
   void count_used(const plugin::Call& call);
   void require_writable(std::string_view subject) const;
+  // Whether so many bytes used of so many are the mark from which on new ingests are refused.
+  bool reached(uint64_t used, uint64_t total) const;
   bool is_full(const Space& space) const;
   bool is_hidden(const std::string& path);
   // Gives a blob's file its ingest's name again. False when that fails: then the blob stays hidden and does no harm.

@@ -87,6 +87,8 @@ TEST_CASE("the quota counts blobs and ingests") {
   CHECK(info.quota_bytes == 2000);
   CHECK(info.full);
   CHECK(code_of([&] { store->open_ingest(store.call(), "three", true, 0); }) == Code::kResourceExhausted);
+  CHECK_THROWS_WITH(store->open_ingest(store.call(), "three", true, 0),
+                    Catch::Contains("is full: 2000 bytes of its quota of 2000 are used, at full_at = 0.95 new ones are refused"));
   store->remove_blob(store.call(), store.blobs().front().name);
   CHECK_FALSE(store->info(store.call()).full);
   store->open_ingest(store.call(), "three", true, 0);
@@ -102,6 +104,8 @@ TEST_CASE("a file system at the watermark takes no new ingest, but goes on with 
   disk.reported_available = 50;
   CHECK(store->info(store.call()).full);
   CHECK(code_of([&] { store->open_ingest(store.call(), "new", true, 0); }) == Code::kResourceExhausted);
+  CHECK_THROWS_WITH(store->open_ingest(store.call(), "new", true, 0),
+                    Catch::Contains("is full: 950 bytes of the file system's 1000 are used, at full_at = 0.95"));
   old->append(store.call(), some_bytes(10, 2));
   store->open_ingest(store.call(), "old", true, 0);
 }
