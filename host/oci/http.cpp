@@ -5,6 +5,7 @@
 #include <Poco/Net/HTTPRequest.h>
 #include <Poco/Net/HTTPResponse.h>
 #include <Poco/Net/NetException.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <csignal>
@@ -68,6 +69,12 @@ class HttpClient::Connection : public Poco::Net::HTTPClientSession {
   size_t read_raw(uint8_t* buffer, size_t size) {
     const int got = read(reinterpret_cast<char*>(buffer), static_cast<std::streamsize>(size));
     return got > 0 ? static_cast<size_t>(got) : 0;
+  }
+
+  // Whether the peer has ended the connection, and nothing that it sent is left. Not seen through TLS.
+  bool at_end() {
+    char byte;
+    return buffered() == 0 && ::recv(socket().impl()->sockfd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
   }
 
   const std::string key;
@@ -346,6 +353,8 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
       throw Error(Code::kUnavailable, host + ": " + (limit ? "no answer in time" : describe(error)));
     }
 
+    // Poco takes a header that is cut off for a whole one.
+    if (exchange->guard->ended()) throw Error(Code::kUnavailable, host + ": no answer in time");
     HTTPResponse& response = exchange->response;
     const int status = response.getStatus();
     const bool bodiless = request.method == "HEAD" || status == 204 || status == 304;
@@ -353,6 +362,7 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
       exchange->remaining = response.getContentLength64() > 0 ? static_cast<uint64_t>(response.getContentLength64()) : 0;
     }
     exchange->complete = bodiless || exchange->remaining == 0U;
+    if (!exchange->complete && exchange->remaining && connection.at_end()) exchange->broken("the connection ended in the answer's header");
     exchange->guard->within(options_.progress);
     return HttpResponse(std::move(exchange));
   }

@@ -29,8 +29,9 @@ bool is_redirect(int status) {
 [[noreturn]] void rethrow_for(const std::string& what) {
   try {
     throw;
-  } catch (const StatusError&) {
-    throw;
+  } catch (const StatusError& error) {
+    if (std::string_view(error.what()).starts_with(what)) throw;
+    throw StatusError(error.code(), what + ": " + error.what(), error.status, error.retry_after);
   } catch (const Error& error) {
     if (std::string_view(error.what()).starts_with(what)) throw;
     throw Error(error.code(), what + ": " + error.what());
@@ -91,8 +92,10 @@ HttpResponse Registry::send(const RegistryRequest& request, const Call& call) {
       if (status / 100 == 2) return response;
       if (std::find(request.accepted.begin(), request.accepted.end(), status) != request.accepted.end()) return response;
       if (status == 401 && !again && !elsewhere) {
-        response.excerpt(4096);
-        if (authorizer_.challenged(response.headers("WWW-Authenticate"), request.scopes, authorization, call)) continue;
+        if (authorizer_.challenged(response.headers("WWW-Authenticate"), request.scopes, authorization, call)) {
+          response.excerpt(4096);
+          continue;
+        }
       }
       throw failure_of(response, request.what);
     }

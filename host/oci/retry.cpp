@@ -1,11 +1,8 @@
 // Exponential back-off with jitter.
 #include "oci/retry.hpp"
 
-#include <Poco/DateTime.h>
-#include <Poco/DateTimeFormat.h>
-#include <Poco/DateTimeParser.h>
-
 #include <algorithm>
+#include <ctime>
 
 namespace ipcs::oci {
 
@@ -25,15 +22,14 @@ std::optional<seconds> parse_retry_after(const std::string& header, std::chrono:
   if (header.find_first_not_of("0123456789") == std::string::npos) {
     return seconds(header.size() > 9 ? 999'999'999 : std::stol(header));
   }
-  Poco::DateTime date;
-  int zone = 0;
-  if (!Poco::DateTimeParser::tryParse(Poco::DateTimeFormat::HTTP_FORMAT, header, date, zone)) return std::nullopt;
-  const auto at = std::chrono::system_clock::time_point(std::chrono::microseconds(date.timestamp().epochMicroseconds()));
+  std::tm date{};
+  const char* end = ::strptime(header.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  const auto at = std::chrono::system_clock::from_time_t(::timegm(&date));
   return std::max(seconds(0), std::chrono::ceil<seconds>(at - now));
 }
 
 void Backoff::wait(const Error& failure, const Call& call) {
-  call.check();
   if (!worth_another_try(failure) || ++failures_ >= options_.attempts) throw;
   milliseconds due = options_.first * (1 << std::min(failures_ - 1, 16));
   due = std::min(due, options_.longest);
@@ -44,7 +40,11 @@ void Backoff::wait(const Error& failure, const Call& call) {
   }
   // Waiting for a deadline to pass would only hide why.
   if (call.deadline - Call::Clock::now() <= time) throw;
-  call.sleep(time);
+  try {
+    call.sleep(time);
+  } catch (const Error& over) {
+    throw Error(over.code(), std::string(over.what()) + " after: " + failure.what());
+  }
 }
 
 }  // namespace ipcs::oci

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include <filesystem>
+#include <vector>
 
 #include "ipcs/error.hpp"
 #include "oci/text.hpp"
@@ -32,10 +33,12 @@ void add_authorities(SSL_CTX* context, const std::string& file) {
 
 void read_certs(SSL_CTX* context, const std::string& directory) {
   if (directory.empty()) return;
+  std::vector<fs::path> own;
   for (const auto& entry : fs::directory_iterator(directory)) {
-    const fs::path& path = entry.path();
-    if (path.extension() == ".crt") add_authorities(context, path);
-    if (path.extension() != ".cert") continue;
+    if (entry.path().extension() == ".crt") add_authorities(context, entry.path());
+    if (entry.path().extension() == ".cert") own.push_back(entry.path());
+  }
+  for (const fs::path& path : own) {
     const fs::path key = fs::path(path).replace_extension(".key");
     if (SSL_CTX_use_certificate_chain_file(context, path.c_str()) != 1) {
       throw Error(Code::kInvalidArgument, path.string() + ": no certificate in PEM");
