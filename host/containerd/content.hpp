@@ -1,0 +1,40 @@
+// containerd's content store as a source and target of blobs.
+#pragma once
+
+#include <string>
+
+#include "containerd/client.hpp"
+#include "oci/blobs.hpp"
+
+namespace ipcs::ctrd {
+
+// In the client's namespace. Any thread, several at once. `client` must outlive this.
+//
+// As a target: a manifest or index gets the labels by which containerd's garbage collector finds what it refers to, so an image that
+// has a name keeps its blobs. Until it has one, a lease must keep them. Bytes that another namespace has already are not sent where
+// containerd allows sharing; an interrupted write goes on where it was.
+class Content : public oci::BlobSource, public oci::BlobTarget {
+ public:
+  // `lease`: the id that new content belongs to, "" for none.
+  Content(Client& client, std::string lease) : client_(client), lease_(std::move(lease)) {}
+
+  void read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& sink, const oci::Call& call) override;
+  std::string name() const override { return "containerd"; }
+  bool has(const oci::Descriptor& blob, const oci::Call& call) override;
+  void put(const oci::Descriptor& blob, oci::BlobSource& source, const oci::Call& call) override;
+  // Names the image as Client::set_image() does.
+  void tag(const oci::Descriptor& root, const std::string& bytes, const std::string& tag, const oci::Call& call) override;
+
+ private:
+  bool known(const oci::Descriptor& blob, const oci::Call& call);
+  bool write(const oci::Descriptor& blob, oci::BlobSource& source, const Labels& labels, const oci::Call& call);
+  void add_labels(const oci::Descriptor& blob, const Labels& labels, const oci::Call& call);
+
+  Client& client_;
+  const std::string lease_;
+};
+
+// The labels by which containerd's garbage collector follows a manifest to its children.
+Labels gc_labels(const oci::Manifest& manifest);
+
+}  // namespace ipcs::ctrd
