@@ -34,7 +34,8 @@ std::shared_ptr<grpc::Channel> channel_to(const std::string& path) {
 ImageRecord record_of(const images_api::Image& image) {
   const auto& target = image.target();
   if (target.size() < 0) throw Error(Code::kInternal, "image " + oci::one_line(image.name()) + ": a size below 0");
-  oci::Descriptor descriptor(target.media_type(), oci::Digest::parse(target.digest()), static_cast<uint64_t>(target.size()));
+  oci::Descriptor descriptor(target.media_type(), oci::Digest::parse(target.digest()),
+                             static_cast<uint64_t>(target.size()));
   for (const auto& [key, value] : target.annotations()) descriptor = descriptor.with_annotation(key, value);
   return {image.name(), std::move(descriptor), Labels(image.labels().begin(), image.labels().end())};
 }
@@ -56,14 +57,16 @@ Client::Request::Request(const Client& client, const oci::Call& call, const std:
   if (!lease.empty()) context_.AddMetadata("containerd-lease", lease);
   if (call.deadline == oci::Call::Clock::time_point::max()) return;
   const auto left = call.deadline - oci::Call::Clock::now();
-  context_.set_deadline(std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
+  context_.set_deadline(std::chrono::system_clock::now() +
+                        std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
 }
 
 Client::Client(std::string address, std::string name_space)
     : address_(without_scheme(std::move(address))), name_space_(std::move(name_space)) {
   if (address_.empty()) throw Error(Code::kInvalidArgument, "containerd: no socket is named");
   if (name_space_.empty()) throw Error(Code::kInvalidArgument, "containerd: no namespace is named");
-  if (oci::one_line(name_space_) != name_space_) throw Error(Code::kInvalidArgument, "containerd: \"" + oci::one_line(name_space_, 80) + "\" is not a namespace");
+  if (oci::one_line(name_space_) != name_space_)
+    throw Error(Code::kInvalidArgument, "containerd: \"" + oci::one_line(name_space_, 80) + "\" is not a namespace");
   stubs_ = std::make_unique<Stubs>(channel_to(address_));
 }
 
@@ -74,7 +77,8 @@ void Client::check(const grpc::Status& status, const std::string& what, const oc
   const std::string begin = "containerd " + address_ + ": " + what + ": ";
   if (call.stop.stop_requested()) throw Error(Code::kCancelled, begin + "cancelled");
   const auto code = static_cast<Code>(status.error_code());
-  throw Error(code, begin + (status.error_message().empty() ? code_name(code) : oci::one_line(status.error_message(), 300)));
+  throw Error(code,
+              begin + (status.error_message().empty() ? code_name(code) : oci::one_line(status.error_message(), 300)));
 }
 
 std::optional<ImageRecord> Client::image(const std::string& name, const oci::Call& call) {
@@ -99,7 +103,8 @@ std::vector<ImageRecord> Client::images(const std::vector<std::string>& filters,
   return records;
 }
 
-void Client::set_image(const std::string& name, const oci::Descriptor& target, const Labels& labels, const oci::Call& call) {
+void Client::set_image(const std::string& name, const oci::Descriptor& target, const Labels& labels,
+                       const oci::Call& call) {
   images_api::Image image;
   image.set_name(name);
   image.mutable_target()->set_media_type(target.media_type());
@@ -146,7 +151,9 @@ std::string Client::create_lease(std::chrono::seconds life, const oci::Call& cal
   (*create.mutable_labels())["containerd.io/gc.expire"] = expiry(life);
   // Neither version of containerd's service makes up an id by itself.
   create.set_id("ipcs-" + std::to_string(std::chrono::system_clock::now().time_since_epoch().count()) + "-" +
-                oci::Digest::of(std::to_string(reinterpret_cast<uintptr_t>(&request)) + std::to_string(::clock())).to_string().substr(7, 8));
+                oci::Digest::of(std::to_string(reinterpret_cast<uintptr_t>(&request)) + std::to_string(::clock()))
+                    .to_string()
+                    .substr(7, 8));
   leases_api::CreateResponse response;
   check(stubs_->leases.Create(request.context(), create, &response), "lease", call);
   return response.lease().id();

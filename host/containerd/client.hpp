@@ -29,8 +29,8 @@ struct ImageRecord {
   Labels labels;
 };
 
-// A connection to one containerd, in one of its namespaces. Made at first use, and again after containerd was restarted.
-// Any thread, several calls at once.
+// A connection to one containerd, in one of its namespaces. Made at first use, and again after containerd was
+// restarted. Any thread, several calls at once.
 class Client {
  public:
   // `address`: path of containerd's socket, with or without "unix://". `name_space` e.g. "default" or "k8s.io".
@@ -40,19 +40,20 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // All calls throw Error: kUnavailable when nobody listens, kCancelled, kDeadlineExceeded, and what containerd answers,
-  // each beginning with the socket and what was asked for.
+  // All calls throw Error: kUnavailable when nobody listens, kCancelled, kDeadlineExceeded, and what containerd
+  // answers, each beginning with the socket and what was asked for.
 
   std::optional<ImageRecord> image(const std::string& name, const oci::Call& call);
   // Filters as containerd writes them ("name~=alpine"), any of which has to match; none: all images.
   std::vector<ImageRecord> images(const std::vector<std::string>& filters, const oci::Call& call);
-  // Gives the name to `target`, also when another image has it. Labels are added to those the name has. The content should be there,
-  // under a lease, or the next garbage collection finds a name without it.
+  // Gives the name to `target`, also when another image has it. Labels are added to those the name has. The content
+  // should be there, under a lease, or the next garbage collection finds a name without it.
   void set_image(const std::string& name, const oci::Descriptor& target, const Labels& labels, const oci::Call& call);
   // False when there is none. `sync`: until garbage has been collected.
   bool remove_image(const std::string& name, bool sync, const oci::Call& call);
 
-  // Makes a lease that containerd drops by itself after `life`; returns its id. Content written with it stays until then.
+  // Makes a lease that containerd drops by itself after `life`; returns its id. Content written with it stays until
+  // then.
   std::string create_lease(std::chrono::seconds life, const oci::Call& call);
   void delete_lease(const std::string& id, bool sync, const oci::Call& call);
 
@@ -74,7 +75,8 @@ class Client {
 // A lease as long as it lives.
 class Lease {
  public:
-  Lease(Client& client, std::chrono::seconds life, const oci::Call& call) : client_(client), id_(client.create_lease(life, call)) {}
+  Lease(Client& client, std::chrono::seconds life, const oci::Call& call)
+      : client_(client), id_(client.create_lease(life, call)) {}
   // Deletes the lease, within 5 s; one that can't be deleted ends by itself.
   ~Lease();
   Lease(const Lease&) = delete;

@@ -11,7 +11,9 @@ namespace {
 constexpr size_t kMessage = 1 << 20;
 constexpr char kGcRef[] = "containerd.io/gc.ref.content.";
 
-std::string thing(const oci::Descriptor& blob) { return "blob " + blob.digest().to_string(); }
+std::string thing(const oci::Descriptor& blob) {
+  return "blob " + blob.digest().to_string();
+}
 
 bool is_manifest_like(const oci::Descriptor& blob) {
   return oci::is_index(blob.media_type()) || oci::is_manifest(blob.media_type());
@@ -55,7 +57,8 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
     content_api::ReadContentResponse response;
     try {
       while (reader->Read(&response)) {
-        const std::span<const uint8_t> piece(reinterpret_cast<const uint8_t*>(response.data().data()), response.data().size());
+        const std::span<const uint8_t> piece(reinterpret_cast<const uint8_t*>(response.data().data()),
+                                             response.data().size());
         verifier.update(piece);
         sink(piece);
       }
@@ -70,7 +73,8 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
     client_.check(reader->Finish(), thing(blob), call);
   } else {
     // Nothing is read, but it has to be there.
-    if (!known(blob, call)) throw Error(Code::kNotFound, "containerd " + client_.address() + ": " + thing(blob) + ": not found");
+    if (!known(blob, call))
+      throw Error(Code::kNotFound, "containerd " + client_.address() + ": " + thing(blob) + ": not found");
   }
   verifier.finish();
 }
@@ -161,7 +165,8 @@ bool Content::write(const oci::Descriptor& blob, oci::BlobSource& source, const 
     }
     const grpc::Status status = end();
     if (status.error_code() == grpc::StatusCode::ALREADY_EXISTS) return false;
-    const bool locked = status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_message().find("locked") != std::string::npos;
+    const bool locked = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+                        status.error_message().find("locked") != std::string::npos;
     if (!locked) {
       client_.check(status, thing(blob), call);
       return true;

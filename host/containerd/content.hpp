@@ -10,9 +10,9 @@ namespace ipcs::ctrd {
 
 // In the client's namespace. Any thread, several at once. `client` must outlive this.
 //
-// As a target: a manifest or index gets the labels by which containerd's garbage collector finds what it refers to, so an image that
-// has a name keeps its blobs. Until it has one, a lease must keep them. Bytes that another namespace has already are not sent where
-// containerd allows sharing; an interrupted write goes on where it was.
+// As a target: a manifest or index gets the labels by which containerd's garbage collector finds what it refers to, so
+// an image that has a name keeps its blobs. Until it has one, a lease must keep them. Bytes that another namespace has
+// already are not sent where containerd allows sharing; an interrupted write goes on where it was.
 class Content : public oci::BlobSource, public oci::BlobTarget {
  public:
   // `lease`: the id that new content belongs to, "" for none.
@@ -23,7 +23,8 @@ class Content : public oci::BlobSource, public oci::BlobTarget {
   bool has(const oci::Descriptor& blob, const oci::Call& call) override;
   void put(const oci::Descriptor& blob, oci::BlobSource& source, const oci::Call& call) override;
   // Names the image as Client::set_image() does.
-  void tag(const oci::Descriptor& root, const std::string& bytes, const std::string& tag, const oci::Call& call) override;
+  void tag(const oci::Descriptor& root, const std::string& bytes, const std::string& tag,
+           const oci::Call& call) override;
 
  private:
   bool known(const oci::Descriptor& blob, const oci::Call& call);

@@ -22,17 +22,35 @@ std::string joined(const std::vector<std::string>& scopes) {
   return text;
 }
 
-std::unique_lock<std::timed_mutex> locked(std::timed_mutex& mutex, const Call& call) {
-  std::unique_lock lock(mutex, std::defer_lock);
-  while (!lock.try_lock_for(std::chrono::milliseconds(50))) call.check();
-  return lock;
-}
-
 std::string basic(const Credentials& credentials) {
   return "Basic " + base64_encode(credentials.username + ":" + credentials.password);
 }
 
 }  // namespace
+
+class Authorizer::Turn {
+ public:
+  Turn(Authorizer& owner, const Call& call) : owner_(owner) {
+    std::unique_lock lock(owner_.mutex_);
+    while (owner_.taken_) {
+      call.check();
+      owner_.free_.wait_for(lock, std::chrono::milliseconds(50));
+    }
+    owner_.taken_ = true;
+  }
+  ~Turn() {
+    {
+      const std::lock_guard lock(owner_.mutex_);
+      owner_.taken_ = false;
+    }
+    owner_.free_.notify_one();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Authorizer& owner_;
+};
 
 Authorizer::Authorizer(HttpClient& http, Url base, CredentialsFor credentials, RetryOptions retry)
     : http_(http), base_(std::move(base)), credentials_for_(std::move(credentials)), retry_(retry) {}
@@ -43,7 +61,7 @@ const Credentials& Authorizer::credentials(const Call& call) {
 }
 
 std::string Authorizer::header(const std::vector<std::string>& scopes, const Call& call) {
-  const auto lock = locked(mutex_, call);
+  const Turn turn(*this, call);
   if (mode_ == Mode::kBasic) return basic(credentials(call));
   if (mode_ == Mode::kBearer) return "Bearer " + token(scopes, call);
   return {};
@@ -51,7 +69,7 @@ std::string Authorizer::header(const std::vector<std::string>& scopes, const Cal
 
 bool Authorizer::challenged(const std::vector<std::string>& headers, const std::vector<std::string>& scopes,
                             const std::string& used, const Call& call) {
-  const auto lock = locked(mutex_, call);
+  const Turn turn(*this, call);
   for (const std::string& header : headers) {
     for (const Challenge& challenge : parse_challenges(header)) {
       if (challenge.scheme == "bearer" && !challenge.parameter("realm").empty()) {
@@ -92,8 +110,9 @@ HttpRequest Authorizer::token_request(const std::vector<std::string>& scopes) co
   if (!credentials_->identity_token.empty()) {
     request.method = "POST";
     request.headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
-    request.body = "grant_type=refresh_token&client_id=ipcs&refresh_token=" + percent_encode(credentials_->identity_token) +
-                   "&service=" + percent_encode(service_) + "&scope=" + percent_encode(joined(scopes));
+    request.body =
+        "grant_type=refresh_token&client_id=ipcs&refresh_token=" + percent_encode(credentials_->identity_token) +
+        "&service=" + percent_encode(service_) + "&scope=" + percent_encode(joined(scopes));
     return request;
   }
   std::string query;
@@ -119,7 +138,8 @@ Authorizer::Token Authorizer::fetch(const std::vector<std::string>& scopes, cons
     if (response.status() != 200) throw failure_of(response, what);
     const nlohmann::json answer = nlohmann::json::parse(response.text(kMaxTokenAnswer), nullptr, false);
     const auto text = [&](const char* key) {
-      return answer.is_object() && answer.contains(key) && answer[key].is_string() ? answer[key].get<std::string>() : "";
+      return answer.is_object() && answer.contains(key) && answer[key].is_string() ? answer[key].get<std::string>()
+                                                                                   : "";
     };
     Token token{text("token").empty() ? text("access_token") : text("token"), {}};
     if (token.value.empty() || one_line(token.value, token.value.size()) != token.value) {

@@ -11,7 +11,8 @@ std::string read_whole(BlobSource& source, const Descriptor& blob, uint64_t limi
                                               " bytes, at most " + std::to_string(limit) + " are read");
   }
   std::string bytes;
-  source.read(blob, 0, [&](std::span<const uint8_t> piece) { bytes.append(piece.begin(), piece.end()); }, call);
+  source.read(
+      blob, 0, [&](std::span<const uint8_t> piece) { bytes.append(piece.begin(), piece.end()); }, call);
   return bytes;
 }
 
@@ -25,7 +26,8 @@ Verifier::Verifier(const Descriptor& blob, uint64_t from, std::string what)
 
 void Verifier::update(std::span<const uint8_t> bytes) {
   if (bytes.size() > blob_.size() - offset_) {
-    throw Error(Code::kDataLoss, what_ + ": more than the " + std::to_string(blob_.size()) + " bytes of its descriptor");
+    throw Error(Code::kDataLoss,
+                what_ + ": more than the " + std::to_string(blob_.size()) + " bytes of its descriptor");
   }
   if (hasher_) hasher_->update(bytes);
   offset_ += bytes.size();
@@ -33,8 +35,8 @@ void Verifier::update(std::span<const uint8_t> bytes) {
 
 void Verifier::finish() const {
   if (offset_ != blob_.size()) {
-    throw Error(Code::kDataLoss, what_ + ": " + std::to_string(offset_) + " bytes, its descriptor says " +
-                                     std::to_string(blob_.size()));
+    throw Error(Code::kDataLoss,
+                what_ + ": " + std::to_string(offset_) + " bytes, its descriptor says " + std::to_string(blob_.size()));
   }
   if (!hasher_) return;
   if (const Digest actual = hasher_->digest(); actual != blob_.digest()) {

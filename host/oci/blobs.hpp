@@ -21,9 +21,9 @@ class BlobSource {
  public:
   virtual ~BlobSource() = default;
 
-  // Sends bytes [from, size) of the blob to `sink`, in a bounded amount of memory. Their number is checked; their digest
-  // too when `from` is 0, but only after the last piece: what the sink has got counts for nothing until this returns.
-  // Throws Error kNotFound, kDataLoss for wrong bytes, kOutOfRange for `from` > size, others as they come; a
+  // Sends bytes [from, size) of the blob to `sink`, in a bounded amount of memory. Their number is checked; their
+  // digest too when `from` is 0, but only after the last piece: what the sink has got counts for nothing until this
+  // returns. Throws Error kNotFound, kDataLoss for wrong bytes, kOutOfRange for `from` > size, others as they come; a
   // source that fails in between has tried to go on from there.
   virtual void read(const Descriptor& blob, uint64_t from, const Sink& sink, const Call& call) = 0;
   // What progress shows as the origin of bytes, e.g. "registry-1.docker.io".

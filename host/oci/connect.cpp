@@ -51,7 +51,8 @@ Addresses resolve(const std::string& host, const Call& call) {
   // Short steps, since a deadline may be the clock's last moment, which wait_until() can't add to.
   while (!lookup->addresses) {
     call.check();
-    lookup->done.wait_for(lock, call.stop, std::chrono::milliseconds(100), [&] { return lookup->addresses.has_value(); });
+    lookup->done.wait_for(lock, call.stop, std::chrono::milliseconds(100),
+                          [&] { return lookup->addresses.has_value(); });
   }
   Addresses found;
   for (const auto& address : *lookup->addresses) {
@@ -63,7 +64,8 @@ Addresses resolve(const std::string& host, const Call& call) {
 
 }  // namespace
 
-Poco::Net::StreamSocket connect_tcp(const std::string& host, uint16_t port, Call::Clock::duration patience, const Call& call) {
+Poco::Net::StreamSocket connect_tcp(const std::string& host, uint16_t port, Call::Clock::duration patience,
+                                    const Call& call) {
   std::string failure;
   for (const auto& address : resolve(host, call)) {
     const auto give_up = Call::Clock::now() + patience;
@@ -76,7 +78,8 @@ Poco::Net::StreamSocket connect_tcp(const std::string& host, uint16_t port, Call
         if (Call::Clock::now() >= give_up) throw Poco::TimeoutException("no answer in time");
       }
       if (const int error = socket.impl()->socketError(); error != 0) {
-        throw Poco::Net::NetException(error == ECONNREFUSED ? "connection refused" : std::generic_category().message(error));
+        throw Poco::Net::NetException(error == ECONNREFUSED ? "connection refused"
+                                                            : std::generic_category().message(error));
       }
       socket.setBlocking(true);
       socket.setNoDelay(true);

@@ -40,7 +40,8 @@ class Fd {
 
 std::pair<Fd, Fd> make_pipe() {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error(Code::kResourceExhausted, std::string("pipe: ") + std::strerror(errno));
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    throw Error(Code::kResourceExhausted, std::string("pipe: ") + std::strerror(errno));
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
@@ -62,7 +63,8 @@ class Child {
     posix_spawnattr_setsigdefault(&attributes, &pipe);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     const std::array<const char*, 3> arguments{program.c_str(), "get", nullptr};
-    const int error = ::posix_spawnp(&pid_, program.c_str(), &actions, &attributes, const_cast<char**>(arguments.data()), environ);
+    const int error =
+        ::posix_spawnp(&pid_, program.c_str(), &actions, &attributes, const_cast<char**>(arguments.data()), environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) throw Error(Code::kFailedPrecondition, program + ": " + std::strerror(error));

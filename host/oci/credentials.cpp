@@ -51,7 +51,8 @@ Credentials credentials_of(const json& entry, const std::string& where) {
 const json* object_of(const json& root, const char* key, std::string_view name) {
   const auto found = root.find(key);
   if (found == root.end() || found->is_null()) return nullptr;
-  if (!found->is_object()) throw Error(Code::kInvalidArgument, std::string(name) + ": \"" + key + "\" is not an object");
+  if (!found->is_object())
+    throw Error(Code::kInvalidArgument, std::string(name) + ": \"" + key + "\" is not an object");
   return &*found;
 }
 

@@ -34,7 +34,8 @@ class DockerConfig {
 
   // What the file itself says of a registry.
   Credentials stored(const std::string& host) const;
-  // NAME of the docker-credential-NAME to ask about a registry; "" for none. One named for the host wins over the general one.
+  // NAME of the docker-credential-NAME to ask about a registry; "" for none. One named for the host wins over the
+  // general one.
   std::string program(const std::string& host) const;
 
  private:

@@ -42,8 +42,8 @@ std::string with_member(const std::string& text, std::string_view key, std::stri
 
 Descriptor::Descriptor(std::string media_type, Digest digest, uint64_t size)
     : media_type_(std::move(media_type)), digest_(std::move(digest)), size_(size) {
-  text_ = "{\"mediaType\":" + json_quote(media_type_) + ",\"digest\":\"" +
-          digest_.to_string() + "\",\"size\":" + std::to_string(size_) + "}";
+  text_ = "{\"mediaType\":" + json_quote(media_type_) + ",\"digest\":\"" + digest_.to_string() +
+          "\",\"size\":" + std::to_string(size_) + "}";
 }
 
 Descriptor Descriptor::parse(std::string text, std::string_view name) {
@@ -85,8 +85,9 @@ Descriptor Descriptor::parse(std::string text, std::string_view name) {
 }
 
 Descriptor Descriptor::with_content(const Digest& digest, uint64_t size) const {
-  return parse(with_member(with_member(text_, "digest", "\"" + digest.to_string() + "\""), "size", std::to_string(size)),
-               "descriptor");
+  return parse(
+      with_member(with_member(text_, "digest", "\"" + digest.to_string() + "\""), "size", std::to_string(size)),
+      "descriptor");
 }
 
 Descriptor Descriptor::with_media_type(std::string_view media_type) const {
@@ -94,7 +95,8 @@ Descriptor Descriptor::with_media_type(std::string_view media_type) const {
 }
 
 Descriptor Descriptor::with_urls(const std::vector<std::string>& urls) const {
-  return parse(with_member(text_, "urls", json(urls).dump(-1, ' ', false, json::error_handler_t::replace)), "descriptor");
+  return parse(with_member(text_, "urls", json(urls).dump(-1, ' ', false, json::error_handler_t::replace)),
+               "descriptor");
 }
 
 Descriptor Descriptor::with_annotation(std::string_view key, std::string_view value) const {

@@ -90,7 +90,7 @@ struct HttpResponse::Exchange {
   HttpClient& client;
   std::unique_ptr<HttpClient::Connection> connection;
   HTTPResponse response;
-  std::istream* body = nullptr;      // of unknown length
+  std::istream* body = nullptr;       // of unknown length
   std::optional<uint64_t> remaining;  // of known length
   uint64_t unrewarded = 0;            // bytes since the watch's limit was moved
   bool complete = false;
@@ -125,9 +125,15 @@ HttpResponse::~HttpResponse() {
   exchange_.reset();
 }
 
-int HttpResponse::status() const noexcept { return exchange_->response.getStatus(); }
-const std::string& HttpResponse::reason() const noexcept { return exchange_->response.getReason(); }
-std::string HttpResponse::header(const std::string& name) const { return exchange_->response.get(name, ""); }
+int HttpResponse::status() const noexcept {
+  return exchange_->response.getStatus();
+}
+const std::string& HttpResponse::reason() const noexcept {
+  return exchange_->response.getReason();
+}
+std::string HttpResponse::header(const std::string& name) const {
+  return exchange_->response.get(name, "");
+}
 
 std::vector<std::string> HttpResponse::headers(const std::string& name) const {
   std::vector<std::string> values;
@@ -139,7 +145,8 @@ std::vector<std::string> HttpResponse::headers(const std::string& name) const {
 
 std::optional<uint64_t> HttpResponse::length() const {
   const std::string text = header("Content-Length");
-  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
   return std::stoull(text);
 }
 
@@ -154,7 +161,8 @@ size_t HttpResponse::read(std::span<uint8_t> buffer) {
       if (got == 0) x.broken("the connection ended before the answer");
       *x.remaining -= got;
     } else {
-      x.body->read(reinterpret_cast<char*>(buffer.data()), static_cast<std::streamsize>(std::min<size_t>(buffer.size(), 32768)));
+      x.body->read(reinterpret_cast<char*>(buffer.data()),
+                   static_cast<std::streamsize>(std::min<size_t>(buffer.size(), 32768)));
       got = static_cast<size_t>(x.body->gcount());
       if (x.body->bad() || x.connection->networkException() != nullptr) x.broken("the connection broke");
       if (got == 0 && x.guard->ended()) x.broken("");
@@ -175,7 +183,8 @@ size_t HttpResponse::read(std::span<uint8_t> buffer) {
 
 std::string HttpResponse::text(uint64_t limit) {
   const auto too_long = [&] {
-    return Error(Code::kResourceExhausted, exchange_->host + ": an answer of more than " + std::to_string(limit) + " bytes");
+    return Error(Code::kResourceExhausted,
+                 exchange_->host + ": an answer of more than " + std::to_string(limit) + " bytes");
   };
   if (length().value_or(0) > limit) throw too_long();
   std::string text;
@@ -250,7 +259,8 @@ Poco::Net::Context::Ptr HttpClient::context_for(const Url& url) {
   return context;
 }
 
-std::unique_ptr<HttpClient::Connection> HttpClient::connect(const Url& url, const std::optional<Url>& proxy, const Call& call) {
+std::unique_ptr<HttpClient::Connection> HttpClient::connect(const Url& url, const std::optional<Url>& proxy,
+                                                            const Call& call) {
   const Url& first = proxy ? *proxy : url;
   Poco::Net::StreamSocket socket = connect_tcp(first.host, first.port, options_.connect, call);
   const std::string key = url.scheme + "://" + url.authority();
@@ -261,7 +271,8 @@ std::unique_ptr<HttpClient::Connection> HttpClient::connect(const Url& url, cons
   try {
     if (proxy) {
       Connection tunnel(socket, "");
-      const std::string authority = (url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]") + ":" + std::to_string(url.port);
+      const std::string authority =
+          (url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]") + ":" + std::to_string(url.port);
       HTTPRequest request(HTTPRequest::HTTP_CONNECT, authority, HTTPMessage::HTTP_1_1);
       request.set("Host", authority);
       if (!proxy->user_info.empty()) {
@@ -272,7 +283,8 @@ std::unique_ptr<HttpClient::Connection> HttpClient::connect(const Url& url, cons
       response.setFieldLimit(kMaxFields);
       tunnel.receiveResponse(response);
       if (response.getStatus() != 200) {
-        throw Error(Code::kUnavailable, "the proxy " + proxy->authority() + " answers " + std::to_string(response.getStatus()));
+        throw Error(Code::kUnavailable,
+                    "the proxy " + proxy->authority() + " answers " + std::to_string(response.getStatus()));
       }
       socket = tunnel.detachSocket();
     }
@@ -300,7 +312,8 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
         exchange->connection = connect(request.url, proxy, call);
       } catch (const Error& error) {
         const std::string what = error.what();
-        if (error.code() == Code::kCancelled || error.code() == Code::kDeadlineExceeded || what.starts_with(host)) throw;
+        if (error.code() == Code::kCancelled || error.code() == Code::kDeadlineExceeded || what.starts_with(host))
+          throw;
         throw Error(error.code(), host + ": " + what);
       }
     }
@@ -318,7 +331,8 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
       sent.set("Proxy-Authorization", "Basic " + base64_encode(percent_decode(proxy->user_info)));
     }
     const uint64_t length = request.writer ? request.length.value_or(0) : request.body.size();
-    if (length > 0 || (request.method != "GET" && request.method != "HEAD")) sent.setContentLength64(static_cast<Poco::Int64>(length));
+    if (length > 0 || (request.method != "GET" && request.method != "HEAD"))
+      sent.setContentLength64(static_cast<Poco::Int64>(length));
 
     bool written = false;
     try {
@@ -338,7 +352,8 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
       };
       if (request.writer) {
         request.writer(write);
-        if (total != length) throw Error(Code::kInternal, host + ": a request's body has another length than announced");
+        if (total != length)
+          throw Error(Code::kInternal, host + ": a request's body has another length than announced");
       } else {
         out.write(request.body.data(), static_cast<std::streamsize>(request.body.size()));
       }
@@ -359,10 +374,12 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
     const int status = response.getStatus();
     const bool bodiless = request.method == "HEAD" || status == 204 || status == 304;
     if (response.has("Content-Length") && !response.getChunkedTransferEncoding()) {
-      exchange->remaining = response.getContentLength64() > 0 ? static_cast<uint64_t>(response.getContentLength64()) : 0;
+      exchange->remaining =
+          response.getContentLength64() > 0 ? static_cast<uint64_t>(response.getContentLength64()) : 0;
     }
     exchange->complete = bodiless || exchange->remaining == 0U;
-    if (!exchange->complete && exchange->remaining && connection.at_end()) exchange->broken("the connection ended in the answer's header");
+    if (!exchange->complete && exchange->remaining && connection.at_end())
+      exchange->broken("the connection ended in the answer's header");
     exchange->guard->within(options_.progress);
     return HttpResponse(std::move(exchange));
   }

@@ -38,15 +38,15 @@ struct HttpRequest {
   std::string method = "GET";
   Url url;
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;                 // sent when `writer` is empty
-  std::optional<uint64_t> length;   // of what `writer` writes; it must write just as much
+  std::string body;                // sent when `writer` is empty
+  std::optional<uint64_t> length;  // of what `writer` writes; it must write just as much
   BodyWriter writer;
 };
 
 class HttpClient;
 
-// An answer: its header at once, its body as it is asked for. Its connection goes back to the client when the body was read to its end,
-// else it is closed. One thread at a time; must not outlive the client.
+// An answer: its header at once, its body as it is asked for. Its connection goes back to the client when the body was
+// read to its end, else it is closed. One thread at a time; must not outlive the client.
 class HttpResponse {
  public:
   HttpResponse(HttpResponse&&) noexcept;

@@ -31,7 +31,8 @@ std::optional<size_t> best_for(const Platform& platform, const std::vector<Child
     }
   }
   if (best) return best;
-  const auto plain = std::find_if(children.begin(), children.end(), [](const Child& c) { return !c.descriptor.platform(); });
+  const auto plain =
+      std::find_if(children.begin(), children.end(), [](const Child& c) { return !c.descriptor.platform(); });
   if (plain == children.end()) return std::nullopt;
   return static_cast<size_t>(plain - children.begin());
 }
@@ -71,9 +72,11 @@ class Walk {
         node.children.push_back(visit(child.descriptor, child.role, level + 1));
       }
     } else if (level == 0) {
-      throw Error(Code::kInvalidArgument, name + ": of type " + blob.media_type() + ", which is neither an index nor a manifest");
+      throw Error(Code::kInvalidArgument,
+                  name + ": of type " + blob.media_type() + ", which is neither an index nor a manifest");
     }
-    if (image_.nodes.size() >= kMaxBlobs) throw Error(Code::kResourceExhausted, name + ": the image has more than 10,000 blobs");
+    if (image_.nodes.size() >= kMaxBlobs)
+      throw Error(Code::kResourceExhausted, name + ": the image has more than 10,000 blobs");
     image_.nodes.push_back(std::move(node));
     seen_.emplace(blob.digest(), image_.nodes.size() - 1);
     return image_.nodes.size() - 1;
@@ -87,7 +90,8 @@ class Walk {
     const ImageNode& node = image_.nodes[index];
     const bool kinds_agree = (node.role == Role::kManifest) == (role == Role::kManifest);
     if (node.descriptor.size() != blob.size() || !kinds_agree) {
-      throw Error(Code::kInvalidArgument, source_.name() + ": " + blob.digest().to_string() + ": referred to in two ways");
+      throw Error(Code::kInvalidArgument,
+                  source_.name() + ": " + blob.digest().to_string() + ": referred to in two ways");
     }
     return index;
   }
@@ -141,7 +145,8 @@ class Known : public BlobSource {
 };
 
 // Runs task(i, call) for all i < count on up to `parallel` threads. The first failure stops the others and is thrown.
-void run_parallel(size_t count, size_t parallel, const Call& call, const std::function<void(size_t, const Call&)>& task) {
+void run_parallel(size_t count, size_t parallel, const Call& call,
+                  const std::function<void(size_t, const Call&)>& task) {
   std::stop_source stop;
   const std::stop_callback forward(call.stop, [&stop] { stop.request_stop(); });
   const Call inner{call.deadline, stop.get_token()};
@@ -196,7 +201,8 @@ Image copy(BlobSource& source, const Descriptor& root, BlobTarget& target, const
   // The largest first: they decide how long it takes.
   std::stable_sort(leaves.begin(), leaves.end(),
                    [](const ImageNode* a, const ImageNode* b) { return a->descriptor.size() > b->descriptor.size(); });
-  run_parallel(leaves.size(), options.parallel, call, [&](size_t i, const Call& inner) { put(*leaves[i], watched, inner); });
+  run_parallel(leaves.size(), options.parallel, call,
+               [&](size_t i, const Call& inner) { put(*leaves[i], watched, inner); });
   for (const ImageNode& node : image.nodes) {
     if (!node.manifest) continue;
     Known known(source, node.manifest->bytes());

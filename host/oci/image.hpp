@@ -25,10 +25,10 @@ struct Image {
   const ImageNode& root() const { return nodes.back(); }
 };
 
-// Reads indexes and manifests from `root` down and chooses by `platforms`: of an index, for each wanted platform the best
-// child whose platform fits, or the first that names none. `root` may be a manifest: it is taken as it is.
-// Limits: 8 levels, 10,000 blobs, 256 MiB of manifests. Throws Error kNotFound when no child fits, kInvalidArgument, and
-// as read() of `source`.
+// Reads indexes and manifests from `root` down and chooses by `platforms`: of an index, for each wanted platform the
+// best child whose platform fits, or the first that names none. `root` may be a manifest: it is taken as it is. Limits:
+// 8 levels, 10,000 blobs, 256 MiB of manifests. Throws Error kNotFound when no child fits, kInvalidArgument, and as
+// read() of `source`.
 Image walk(BlobSource& source, const Descriptor& root, const PlatformChoice& platforms, const Call& call);
 
 struct CopyOptions {
@@ -41,8 +41,8 @@ struct CopyOptions {
   bool skip_foreign = false;
 };
 
-// Copies an image: blobs at once, then manifests, then indexes from the leaves up, then the name. Nothing that refers to a blob is put
-// before it. The first failure ends all and is thrown. Returns what was walked.
+// Copies an image: blobs at once, then manifests, then indexes from the leaves up, then the name. Nothing that refers
+// to a blob is put before it. The first failure ends all and is thrown. Returns what was walked.
 Image copy(BlobSource& source, const Descriptor& root, BlobTarget& target, const std::string& tag,
            const CopyOptions& options, const Call& call);
 

@@ -31,7 +31,8 @@ class Scanner {
   }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+      ++at_;
   }
   void expect(char c) {
     space();
@@ -151,13 +152,15 @@ void JsonEdit::set(const JsonSpan& object, std::string_view key, std::string jso
   // After the last member, or after the brace.
   const size_t at = object.members.empty() ? object.begin + 1 : object.members.back().second.end;
   const std::string member = json_quote(key) + ":" + std::move(json);
-  const bool first = object.members.empty() &&
-                     std::none_of(changes_.begin(), changes_.end(), [&](const Change& c) { return c.begin == at && c.end == at; });
+  const bool first = object.members.empty() && std::none_of(changes_.begin(), changes_.end(), [&](const Change& c) {
+                       return c.begin == at && c.end == at;
+                     });
   changes_.push_back({at, at, (first ? "" : ",") + member});
 }
 
 std::string JsonEdit::apply() {
-  std::stable_sort(changes_.begin(), changes_.end(), [](const Change& a, const Change& b) { return a.begin < b.begin; });
+  std::stable_sort(changes_.begin(), changes_.end(),
+                   [](const Change& a, const Change& b) { return a.begin < b.begin; });
   const std::string& text = document_.text();
   std::string changed;
   size_t at = 0;

@@ -20,7 +20,8 @@ struct JsonSpan {
   const JsonSpan* find(std::string_view key) const noexcept;
 };
 
-// Limits: at most 64 levels and 250,000 values; an object says each key once, since readers disagree about which counts.
+// Limits: at most 64 levels and 250,000 values; an object says each key once, since readers disagree about which
+// counts.
 class JsonText {
  public:
   // Throws Error kInvalidArgument beginning with `name`.

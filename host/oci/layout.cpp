@@ -22,12 +22,13 @@ namespace fs = std::filesystem;
 
 constexpr char kRefName[] = "org.opencontainers.image.ref.name";
 constexpr size_t kPiece = 256 << 10;
-constexpr char kEmptyIndex[] = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]})";
+constexpr char kEmptyIndex[] =
+    R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]})";
 
 [[noreturn]] void fail(const fs::path& path) {
   const int error = errno;
-  const Code code = error == ENOENT || error == ENOTDIR ? Code::kNotFound
-                    : error == EACCES || error == EPERM ? Code::kPermissionDenied
+  const Code code = error == ENOENT || error == ENOTDIR  ? Code::kNotFound
+                    : error == EACCES || error == EPERM  ? Code::kPermissionDenied
                     : error == ENOSPC || error == EDQUOT ? Code::kResourceExhausted
                                                          : Code::kInternal;
   throw Error(code, path.string() + ": " + std::strerror(error));
@@ -67,7 +68,9 @@ class File {
   int fd_;
 };
 
-void sync_directory(const fs::path& path) { File(path, O_RDONLY | O_DIRECTORY).sync(); }
+void sync_directory(const fs::path& path) {
+  File(path, O_RDONLY | O_DIRECTORY).sync();
+}
 
 // A file that is written beside its place and moved there when it is whole; removed when it never is.
 class Beside {
@@ -106,7 +109,8 @@ std::string read_file(const fs::path& path, uint64_t limit) {
   std::string text;
   std::vector<uint8_t> buffer(65536);
   while (const size_t got = file.read_at(text.size(), buffer)) {
-    if (text.size() + got > limit) throw Error(Code::kResourceExhausted, path.string() + ": larger than " + std::to_string(limit) + " bytes");
+    if (text.size() + got > limit)
+      throw Error(Code::kResourceExhausted, path.string() + ": larger than " + std::to_string(limit) + " bytes");
     text.append(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(got));
   }
   return text;
@@ -129,7 +133,8 @@ Layout Layout::open(const fs::path& directory) {
   const fs::path marker = directory / "oci-layout";
   const JsonText document = JsonText::parse(read_file(marker, 65536), marker.string());
   const nlohmann::json& value = document.value();
-  const bool known = value.is_object() && value.contains("imageLayoutVersion") && value["imageLayoutVersion"].is_string() &&
+  const bool known = value.is_object() && value.contains("imageLayoutVersion") &&
+                     value["imageLayoutVersion"].is_string() &&
                      value["imageLayoutVersion"].get<std::string>().starts_with("1.");
   if (!known) throw Error(Code::kFailedPrecondition, marker.string() + ": not a layout of version 1");
   return Layout(directory);
@@ -143,7 +148,8 @@ Layout Layout::create(const fs::path& directory) {
   for (const auto& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename();
     if (name == "blobs" || name == "index.json" || name.starts_with(".writing-") || name == ".lock") continue;
-    throw Error(Code::kFailedPrecondition, directory.string() + ": not an OCI layout, and not empty: it has \"" + one_line(name, 60) + "\"");
+    throw Error(Code::kFailedPrecondition,
+                directory.string() + ": not an OCI layout, and not empty: it has \"" + one_line(name, 60) + "\"");
   }
   if (!fs::exists(directory / "index.json")) write_file(directory / "index.json", kEmptyIndex);
   write_file(directory / "oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
@@ -168,13 +174,19 @@ Descriptor Layout::find(const std::string& tag) const {
   std::string tags;
   for (const Entry& entry : all) {
     if (tag.empty() || entry.tag == tag) found.push_back(entry.descriptor);
-    if (tags.size() < 200) tags += (tags.empty() ? "" : ", ") + (entry.tag.empty() ? entry.descriptor.digest().to_string() : one_line(entry.tag, 60));
+    if (tags.size() < 200)
+      tags += (tags.empty() ? "" : ", ") +
+              (entry.tag.empty() ? entry.descriptor.digest().to_string() : one_line(entry.tag, 60));
   }
   if (all.empty()) throw Error(Code::kNotFound, name() + ": no image in it");
   const std::string there = "; there are " + tags;
   if (found.empty()) throw Error(Code::kNotFound, name() + ": no tag \"" + one_line(tag, 60) + "\"" + there);
   if (found.size() > 1) {
-    throw Error(Code::kInvalidArgument, name() + (tag.empty() ? ": which of its images is meant" : ": several images have the tag \"" + one_line(tag, 60) + "\"") + there);
+    throw Error(Code::kInvalidArgument,
+                name() +
+                    (tag.empty() ? ": which of its images is meant"
+                                 : ": several images have the tag \"" + one_line(tag, 60) + "\"") +
+                    there);
   }
   return found[0];
 }
@@ -195,7 +207,8 @@ void Layout::read(const Descriptor& blob, uint64_t from, const Sink& sink, const
 
 bool Layout::has(const Descriptor& blob, const Call& call) {
   try {
-    read(blob, 0, [](std::span<const uint8_t>) {}, call);
+    read(
+        blob, 0, [](std::span<const uint8_t>) {}, call);
     return true;
   } catch (const Error& error) {
     if (error.code() == Code::kNotFound || error.code() == Code::kDataLoss) return false;
@@ -230,7 +243,8 @@ void Layout::tag(const Descriptor& root, const std::string&, const std::string& 
   }
   const fs::path path = directory_ / "index.json";
   std::error_code error;
-  const JsonText document = JsonText::parse(fs::exists(path, error) ? read_file(path, kMaxManifest) : kEmptyIndex, path.string());
+  const JsonText document =
+      JsonText::parse(fs::exists(path, error) ? read_file(path, kMaxManifest) : kEmptyIndex, path.string());
   const Descriptor named = tag.empty() ? root : root.with_annotation(kRefName, tag);
   // Other entries stay as they are written.
   const Manifest index = Manifest::parse(document.text(), kOciIndex, path.string());

@@ -10,15 +10,15 @@
 
 namespace ipcs::oci {
 
-// One layout. As a target: blobs are written to a file of another name, hashed, synced and renamed; index.json is replaced
-// at last, under a lock, so that a reader sees the image whole or not at all. Any thread, several at once; several
-// processes too.
+// One layout. As a target: blobs are written to a file of another name, hashed, synced and renamed; index.json is
+// replaced at last, under a lock, so that a reader sees the image whole or not at all. Any thread, several at once;
+// several processes too.
 class Layout : public BlobSource, public BlobTarget {
  public:
   // Throws Error kNotFound when the directory is none, kFailedPrecondition for a version other than 1.x.
   static Layout open(const std::filesystem::path& directory);
-  // Makes the directory where there is none; opens it where there is a layout. Throws Error kFailedPrecondition when the
-  // directory has something else in it.
+  // Makes the directory where there is none; opens it where there is a layout. Throws Error kFailedPrecondition when
+  // the directory has something else in it.
   static Layout create(const std::filesystem::path& directory);
 
   // The images by index.json, each with its tag: the annotation org.opencontainers.image.ref.name, or "".
@@ -27,8 +27,8 @@ class Layout : public BlobSource, public BlobTarget {
     Descriptor descriptor;
   };
   std::vector<Entry> entries() const;
-  // The image of a tag; for "" the only one there is. Throws Error kNotFound naming the tags, kInvalidArgument when a tag
-  // is needed or names two.
+  // The image of a tag; for "" the only one there is. Throws Error kNotFound naming the tags, kInvalidArgument when a
+  // tag is needed or names two.
   Descriptor find(const std::string& tag) const;
 
   void read(const Descriptor& blob, uint64_t from, const Sink& sink, const Call& call) override;

@@ -45,7 +45,8 @@ std::string type_by_members(const json& object, std::string_view name) {
 // Where the children lie in the document, in the order of Manifest::children().
 std::vector<std::pair<Role, const JsonSpan*>> spans_of(const JsonText& document, bool index) {
   std::vector<std::pair<Role, const JsonSpan*>> spans;
-  if (const JsonSpan* config = index ? nullptr : document.root().find("config")) spans.emplace_back(Role::kConfig, config);
+  if (const JsonSpan* config = index ? nullptr : document.root().find("config"))
+    spans.emplace_back(Role::kConfig, config);
   if (const JsonSpan* list = document.root().find(index ? "manifests" : "layers")) {
     for (const JsonSpan& child : list->elements) spans.emplace_back(index ? Role::kManifest : Role::kLayer, &child);
   }
@@ -56,7 +57,8 @@ std::vector<std::pair<Role, const JsonSpan*>> spans_of(const JsonText& document,
 
 Manifest Manifest::parse(std::string bytes, std::string_view media_type, std::string_view name) {
   if (bytes.size() > kMaxManifest) fail(name, "larger than " + std::to_string(kMaxManifest) + " bytes");
-  if (media_type.starts_with(kDockerManifestV1)) fail(name, "a Docker manifest of schema 1, which no one has made since 2017");
+  if (media_type.starts_with(kDockerManifestV1))
+    fail(name, "a Docker manifest of schema 1, which no one has made since 2017");
   const JsonText document = JsonText::parse(std::move(bytes), name);
   const json& object = document.value();
   if (!object.is_object()) fail(name, "not an object");
@@ -96,7 +98,8 @@ Descriptor Manifest::descriptor(Algorithm algorithm) const {
 std::string Manifest::rewritten(std::span<const std::optional<Descriptor>> changed, std::string_view media_type) const {
   const JsonText document = JsonText::parse(bytes_, "manifest");
   const auto spans = spans_of(document, is_index_);
-  if (changed.size() != spans.size()) throw Error(Code::kInternal, "a manifest is rewritten with another number of children");
+  if (changed.size() != spans.size())
+    throw Error(Code::kInternal, "a manifest is rewritten with another number of children");
   JsonEdit edit(document);
   for (size_t i = 0; i < spans.size(); ++i) {
     if (changed[i]) edit.replace(*spans[i].second, changed[i]->text());

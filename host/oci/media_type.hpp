@@ -21,9 +21,15 @@ inline constexpr std::string_view kDockerLayerGzip = "application/vnd.docker.ima
 inline constexpr std::string_view kDockerLayerZstd = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 inline constexpr std::string_view kDockerForeignPrefix = "application/vnd.docker.image.rootfs.foreign.diff.tar";
 
-inline bool is_index(std::string_view type) { return type == kOciIndex || type == kDockerIndex; }
-inline bool is_manifest(std::string_view type) { return type == kOciManifest || type == kDockerManifest; }
-inline bool is_image_config(std::string_view type) { return type == kOciConfig || type == kDockerConfig; }
+inline bool is_index(std::string_view type) {
+  return type == kOciIndex || type == kDockerIndex;
+}
+inline bool is_manifest(std::string_view type) {
+  return type == kOciManifest || type == kDockerManifest;
+}
+inline bool is_image_config(std::string_view type) {
+  return type == kOciConfig || type == kDockerConfig;
+}
 // A layer that its maker asks not to hand on; its bytes may lie at the descriptor's urls only.
 inline bool is_foreign_layer(std::string_view type) {
   return type.starts_with(kOciForeignPrefix) || type.starts_with(kDockerForeignPrefix);

@@ -60,7 +60,8 @@ Forms forms_of(const Platform& machine) {
   if (machine.architecture == "amd64") {
     forms.emplace_back("amd64", variant);
     const auto version = small_number(variant);
-    for (int v = version ? *version - 1 : 0; v >= 1; --v) forms.emplace_back("amd64", v == 1 ? "" : "v" + std::to_string(v));
+    for (int v = version ? *version - 1 : 0; v >= 1; --v)
+      forms.emplace_back("amd64", v == 1 ? "" : "v" + std::to_string(v));
     forms.emplace_back("386", "");
   } else if (machine.architecture == "arm") {
     add_arm(forms, variant);
@@ -83,7 +84,8 @@ Forms forms_of(const Platform& machine) {
 std::string text_member(const nlohmann::json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end() || found->is_null()) return {};
-  if (!found->is_string()) throw Error(Code::kInvalidArgument, std::string("platform: \"") + name + "\" is not a string");
+  if (!found->is_string())
+    throw Error(Code::kInvalidArgument, std::string("platform: \"") + name + "\" is not a string");
   return found->get<std::string>();
 }
 
@@ -106,8 +108,8 @@ Platform Platform::of(std::string_view os, std::string_view architecture, std::s
 Platform Platform::parse(std::string_view text) {
   std::vector<std::string> parts(1);
   for (const char c : text) {
-    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                         c == '-' || c == '.';
+    const bool allowed =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
     if (c == '/') {
       parts.emplace_back();
     } else if (allowed) {
@@ -119,7 +121,8 @@ Platform Platform::parse(std::string_view text) {
   }
   const bool empty = std::any_of(parts.begin(), parts.end(), [](const std::string& part) { return part.empty(); });
   if (empty || parts.size() > 3) {
-    throw Error(Code::kInvalidArgument, "\"" + one_line(text) + "\" is not a platform (want e.g. linux/arm64 or linux/arm/v7)");
+    throw Error(Code::kInvalidArgument,
+                "\"" + one_line(text) + "\" is not a platform (want e.g. linux/arm64 or linux/arm/v7)");
   }
   if (parts.size() == 1) {
     const std::string part = lower_case(parts[0]);

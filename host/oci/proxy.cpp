@@ -17,7 +17,8 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(begin, text.find_last_not_of(" \t") - begin + 1));
 }
 
-std::optional<Url> proxy_of(const std::function<std::string(const std::string&)>& variable, const char* upper, const char* lower) {
+std::optional<Url> proxy_of(const std::function<std::string(const std::string&)>& variable, const char* upper,
+                            const char* lower) {
   const char* name = upper;
   std::string text = trimmed(variable(upper));
   if (text.empty()) text = trimmed(variable(name = lower));
@@ -36,12 +37,14 @@ bool in_network(const std::string& host, const std::string& network) {
   Poco::Net::IPAddress address, base;
   const size_t slash = network.find('/');
   if (!Poco::Net::IPAddress::tryParse(host, address)) return false;
-  if (!Poco::Net::IPAddress::tryParse(network.substr(0, slash), base) || base.family() != address.family()) return false;
+  if (!Poco::Net::IPAddress::tryParse(network.substr(0, slash), base) || base.family() != address.family())
+    return false;
   const auto width = static_cast<unsigned>(base.length() * 8);
   unsigned prefix = width;
   if (slash != std::string::npos) {
     const std::string digits = network.substr(slash + 1);
-    if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string::npos) return false;
+    if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string::npos)
+      return false;
     prefix = static_cast<unsigned>(std::stoul(digits));
     if (prefix > width) return false;
   }

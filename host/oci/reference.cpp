@@ -14,10 +14,18 @@ constexpr size_t kMaxName = 255;
 constexpr size_t kMaxTag = 128;
 constexpr std::string_view kDockerDomain = "docker.io";
 
-bool is_lower(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-bool is_alnum(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_lower(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+bool is_alnum(char c) {
+  return is_lower(c) || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 // The text being read, for messages; positions in pieces of it are found by address.
 struct Text {
@@ -77,7 +85,8 @@ void check_path(const Text& text, std::string_view path) {
       text.fail(&path[i], "a repository consists of letters, digits, '.', '_', '-' and '/'");
     }
     if (!in_word || end - i > longest || end == path.size()) {
-      text.fail(&path[i], "'" + std::string(path.substr(i, std::min<size_t>(end - i, 8))) + "' must stand between letters or digits");
+      text.fail(&path[i], "'" + std::string(path.substr(i, std::min<size_t>(end - i, 8))) +
+                              "' must stand between letters or digits");
     }
     in_word = false;
     i = end;
@@ -145,7 +154,9 @@ Reference Reference::parse(std::string_view input) {
   return reference;
 }
 
-std::string Reference::host() const { return domain_ == kDockerDomain ? "registry-1.docker.io" : domain_; }
+std::string Reference::host() const {
+  return domain_ == kDockerDomain ? "registry-1.docker.io" : domain_;
+}
 
 std::string Reference::to_string() const {
   return name() + (tag_ ? ":" + *tag_ : "") + (digest_ ? "@" + digest_->to_string() : "");

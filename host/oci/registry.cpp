@@ -90,7 +90,8 @@ HttpResponse Registry::send(const RegistryRequest& request, const Call& call) {
       HttpResponse response = send_once(request.http, authorization, request.what, redirects, elsewhere, call);
       const int status = response.status();
       if (status / 100 == 2) return response;
-      if (std::find(request.accepted.begin(), request.accepted.end(), status) != request.accepted.end()) return response;
+      if (std::find(request.accepted.begin(), request.accepted.end(), status) != request.accepted.end())
+        return response;
       if (status == 401 && !again && !elsewhere) {
         if (authorizer_.challenged(response.headers("WWW-Authenticate"), request.scopes, authorization, call)) {
           response.excerpt(4096);

@@ -22,11 +22,11 @@ struct RegistryOptions {
   HttpOptions http;
   Transport transport = Transport::kAuto;
   RetryOptions retry;
-  CredentialsFor credentials;              // empty: anonymous
-  size_t ranges = 3;                       // of one large blob at once; 1 turns that off
-  uint64_t range_size = 4 << 20;           // bytes; memory for a blob is `ranges` times this
-  uint64_t ranges_from = 24 << 20;         // size of a blob that is read in ranges
-  uint64_t whole_upload_up_to = 1 << 20;   // size of a blob that is sent in one request
+  CredentialsFor credentials;             // empty: anonymous
+  size_t ranges = 3;                      // of one large blob at once; 1 turns that off
+  uint64_t range_size = 4 << 20;          // bytes; memory for a blob is `ranges` times this
+  uint64_t ranges_from = 24 << 20;        // size of a blob that is read in ranges
+  uint64_t whole_upload_up_to = 1 << 20;  // size of a blob that is sent in one request
 };
 
 // What one request to a registry is for, and how it is made.
@@ -49,14 +49,14 @@ class Registry {
   const Url& base() const noexcept { return base_; }
   Url url(const std::string& target) const;
 
-  // Sends a request once: with authorization, again after a first 401, along up to 10 redirects. Authorization is sent to the
-  // registry only, never along a redirect, and https never becomes http. Throws StatusError for what is not accepted, else as
-  // HttpClient::send(), kFailedPrecondition for a redirect that is not followed.
+  // Sends a request once: with authorization, again after a first 401, along up to 10 redirects. Authorization is sent
+  // to the registry only, never along a redirect, and https never becomes http. Throws StatusError for what is not
+  // accepted, else as HttpClient::send(), kFailedPrecondition for a redirect that is not followed.
   HttpResponse send(const RegistryRequest& request, const Call& call);
 
  private:
-  HttpResponse send_once(const HttpRequest& request, const std::string& authorization, const std::string& what, bool redirects,
-                         bool& elsewhere, const Call& call);
+  HttpResponse send_once(const HttpRequest& request, const std::string& authorization, const std::string& what,
+                         bool redirects, bool& elsewhere, const Call& call);
 
   const std::string host_;
   const RegistryOptions options_;

@@ -11,9 +11,9 @@
 
 namespace ipcs::oci {
 
-// As a source and as a target. Requests are tried again with back-off (RegistryOptions::retry) after broken connections, 408, 429 and
-// 5xx; a blob is read on from where it broke. Any thread, several at once.
-// Errors are one line: "registry HOST: REPOSITORY: THING: status, the registry's own words".
+// As a source and as a target. Requests are tried again with back-off (RegistryOptions::retry) after broken
+// connections, 408, 429 and 5xx; a blob is read on from where it broke. Any thread, several at once. Errors are one
+// line: "registry HOST: REPOSITORY: THING: status, the registry's own words".
 class Repository : public BlobSource, public BlobTarget {
  public:
   // `path` as in Reference::path(). `registry` must outlive this.
@@ -27,8 +27,8 @@ class Repository : public BlobSource, public BlobTarget {
     Manifest manifest;
   };
   Resolved manifest(const std::string& object, const Call& call);
-  // The same's descriptor by a HEAD request, which costs nothing where pulls are counted. What it says is the registry's
-  // word. Falls back to manifest() where the answer lacks something.
+  // The same's descriptor by a HEAD request, which costs nothing where pulls are counted. What it says is the
+  // registry's word. Falls back to manifest() where the answer lacks something.
   Descriptor resolve(const std::string& object, const Call& call);
 
   // Blobs put here are first looked for in this repository of the same registry, and mounted from there.
@@ -43,10 +43,13 @@ class Repository : public BlobSource, public BlobTarget {
  private:
   struct Opened;
 
-  RegistryRequest request(std::string method, const std::string& target, std::string_view thing, const char* actions) const;
+  RegistryRequest request(std::string method, const std::string& target, std::string_view thing,
+                          const char* actions) const;
   Opened open(const Url& url, const Descriptor& blob, uint64_t begin, uint64_t end, const Call& call);
-  void stream(const Url& url, const Descriptor& blob, uint64_t begin, uint64_t end, std::optional<Opened> first, const Sink& sink, const Call& call);
-  void read_ranges(const Url& url, const Descriptor& blob, uint64_t from, Opened first, const Sink& sink, const Call& call);
+  void stream(const Url& url, const Descriptor& blob, uint64_t begin, uint64_t end, std::optional<Opened> first,
+              const Sink& sink, const Call& call);
+  void read_ranges(const Url& url, const Descriptor& blob, uint64_t from, Opened first, const Sink& sink,
+                   const Call& call);
   void read_blob(const Url& url, const Descriptor& blob, uint64_t from, const Sink& sink, const Call& call);
   void read_manifest(const Descriptor& blob, uint64_t from, const Sink& sink, const Call& call);
 
@@ -57,7 +60,8 @@ class Repository : public BlobSource, public BlobTarget {
   void send_rest(const Descriptor& blob, BlobSource& source, Session& session, const Call& call);
   bool find_offset(const Descriptor& blob, Session& session, const Call& call);
   void finish_upload(const Descriptor& blob, const std::string& bytes, Session& session, const Call& call);
-  void put_manifest(const std::string& object, std::string_view media_type, const std::string& bytes, const Digest& digest, const Call& call);
+  void put_manifest(const std::string& object, std::string_view media_type, const std::string& bytes,
+                    const Digest& digest, const Call& call);
   std::string thing(const Descriptor& blob) const;
 
   Registry& registry_;

@@ -12,8 +12,8 @@
 namespace ipcs::oci {
 
 struct RetryOptions {
-  int attempts = 6;                          // in all
-  std::chrono::milliseconds first{500};      // the first wait; each next one is twice as long
+  int attempts = 6;                      // in all
+  std::chrono::milliseconds first{500};  // the first wait; each next one is twice as long
   std::chrono::milliseconds longest{15'000};
   std::chrono::seconds longest_asked{120};  // a server that asks for a longer wait is not waited for
 };
@@ -31,7 +31,8 @@ class StatusError : public Error {
 bool worth_another_try(const Error& error) noexcept;
 
 // The seconds of a Retry-After header, which has a number or a date; nothing for anything else.
-std::optional<std::chrono::seconds> parse_retry_after(const std::string& header, std::chrono::system_clock::time_point now);
+std::optional<std::chrono::seconds> parse_retry_after(const std::string& header,
+                                                      std::chrono::system_clock::time_point now);
 
 // Counts the attempts at one thing.
 class Backoff {

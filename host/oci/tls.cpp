@@ -1,4 +1,5 @@
-// TLS by Poco, verification by OpenSSL itself: Poco's own check of names resolves them, and its callback is a global one.
+// TLS by Poco, verification by OpenSSL itself: Poco's own check of names resolves them, and its callback is a global
+// one.
 #include "oci/tls.hpp"
 
 #include <Poco/Net/IPAddress.h>
@@ -43,7 +44,8 @@ void read_certs(SSL_CTX* context, const std::string& directory) {
     if (SSL_CTX_use_certificate_chain_file(context, path.c_str()) != 1) {
       throw Error(Code::kInvalidArgument, path.string() + ": no certificate in PEM");
     }
-    if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(context) != 1) {
+    if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1) {
       throw Error(Code::kInvalidArgument, key.string() + ": not the private key of " + path.filename().string());
     }
   }
@@ -84,7 +86,8 @@ Poco::Net::SecureStreamSocket tls_handshake(const Poco::Net::StreamSocket& socke
   refused_because.clear();
   try {
     // Server name indication is for names only.
-    Poco::Net::SecureStreamSocket secure = Poco::Net::SecureStreamSocket::attach(socket, is_address ? "" : host, context);
+    Poco::Net::SecureStreamSocket secure =
+        Poco::Net::SecureStreamSocket::attach(socket, is_address ? "" : host, context);
     secure.completeHandshake();
     return secure;
   } catch (const Poco::Exception& error) {

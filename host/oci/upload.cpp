@@ -9,7 +9,9 @@
 namespace ipcs::oci {
 namespace {
 
-bool is_manifest_like(const Descriptor& blob) { return is_index(blob.media_type()) || is_manifest(blob.media_type()); }
+bool is_manifest_like(const Descriptor& blob) {
+  return is_index(blob.media_type()) || is_manifest(blob.media_type());
+}
 
 }  // namespace
 
@@ -29,14 +31,17 @@ struct Repository::Session {
   }
 };
 
-void Repository::mount_from(std::string path) { mounts_.push_back(std::move(path)); }
+void Repository::mount_from(std::string path) {
+  mounts_.push_back(std::move(path));
+}
 
 bool Repository::has(const Descriptor& blob, const Call& call) {
   const std::string kind = is_manifest_like(blob) ? "/manifests/" : "/blobs/";
   RegistryRequest head = request("HEAD", kind + blob.digest().to_string(), thing(blob), "pull,push");
   if (is_manifest_like(blob)) head.http.headers.emplace_back("Accept", blob.media_type());
   head.accepted = {404};
-  const HttpResponse response = with_retries(registry_.options().retry, call, [&] { return registry_.send(head, call); });
+  const HttpResponse response =
+      with_retries(registry_.options().retry, call, [&] { return registry_.send(head, call); });
   if (response.status() != 200) return false;
   const auto length = response.length();
   return !length || *length == blob.size();
@@ -54,22 +59,26 @@ void Repository::tag(const Descriptor& root, const std::string& bytes, const std
   if (!tag.empty()) put_manifest(tag, root.media_type(), bytes, root.digest(), call);
 }
 
-void Repository::put_manifest(const std::string& object, std::string_view media_type, const std::string& bytes, const Digest& digest,
-                              const Call& call) {
+void Repository::put_manifest(const std::string& object, std::string_view media_type, const std::string& bytes,
+                              const Digest& digest, const Call& call) {
   RegistryRequest put = request("PUT", "/manifests/" + object, "manifest " + object, "pull,push");
   put.http.headers.emplace_back("Content-Type", media_type);
   put.http.body = bytes;
-  const HttpResponse response = with_retries(registry_.options().retry, call, [&] { return registry_.send(put, call); });
+  const HttpResponse response =
+      with_retries(registry_.options().retry, call, [&] { return registry_.send(put, call); });
   const std::string stored = response.header("Docker-Content-Digest");
   if (!stored.empty() && stored != digest.to_string()) {
-    throw Error(Code::kDataLoss, put.what + ": the registry stored it as " + one_line(stored, 100) + ", not " + digest.to_string());
+    throw Error(Code::kDataLoss,
+                put.what + ": the registry stored it as " + one_line(stored, 100) + ", not " + digest.to_string());
   }
 }
 
 // Begins an upload; nothing when the blob was mounted from the repository `mount` instead ("" for no such wish).
-std::optional<Repository::Session> Repository::start_upload(const Descriptor& blob, const std::string& mount, const Call& call) {
+std::optional<Repository::Session> Repository::start_upload(const Descriptor& blob, const std::string& mount,
+                                                            const Call& call) {
   std::string target = "/blobs/uploads/";
-  if (!mount.empty()) target += "?mount=" + percent_encode(blob.digest().to_string()) + "&from=" + percent_encode(mount);
+  if (!mount.empty())
+    target += "?mount=" + percent_encode(blob.digest().to_string()) + "&from=" + percent_encode(mount);
   RegistryRequest post = request("POST", target, thing(blob), "pull,push");
   if (!mount.empty()) post.scopes.push_back("repository:" + mount + ":pull");
   const HttpResponse response = registry_.send(post, call);
@@ -136,7 +145,8 @@ void Repository::send_rest(const Descriptor& blob, BlobSource& source, Session& 
   patch.http.url = session.location;
   patch.http.headers.emplace_back("Content-Type", "application/octet-stream");
   if (session.offset > 0) {
-    patch.http.headers.emplace_back("Content-Range", std::to_string(session.offset) + "-" + std::to_string(blob.size() - 1));
+    patch.http.headers.emplace_back("Content-Range",
+                                    std::to_string(session.offset) + "-" + std::to_string(blob.size() - 1));
   }
   patch.http.length = blob.size() - session.offset;
   patch.http.writer = [&](const auto& write) { source.read(blob, session.offset, write, call); };
@@ -170,7 +180,8 @@ void Repository::finish_upload(const Descriptor& blob, const std::string& bytes,
   RegistryRequest put = request("PUT", "", thing(blob), "pull,push");
   put.http.url = session.location;
   std::string& target = put.http.url.target;
-  target += (target.find('?') == std::string::npos ? "?" : "&") + ("digest=" + percent_encode(blob.digest().to_string()));
+  target +=
+      (target.find('?') == std::string::npos ? "?" : "&") + ("digest=" + percent_encode(blob.digest().to_string()));
   put.http.headers.emplace_back("Content-Type", "application/octet-stream");
   put.http.body = bytes;
   const HttpResponse response = registry_.send(put, call);

@@ -10,10 +10,13 @@ namespace ipcs::oci {
 namespace {
 
 [[noreturn]] void fail(std::string_view text, const char* what) {
-  throw Error(Code::kInvalidArgument, "\"" + one_line(text.substr(0, text.find('?'))) + "\" is not a usable URL: " + what);
+  throw Error(Code::kInvalidArgument,
+              "\"" + one_line(text.substr(0, text.find('?'))) + "\" is not a usable URL: " + what);
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -30,7 +33,8 @@ Url Url::parse(std::string_view text) {
   if (colon == std::string_view::npos) fail(text, "no scheme");
   url.scheme = lower_case(text.substr(0, colon));
   if (url.scheme != "http" && url.scheme != "https") fail(text, "neither http nor https");
-  if (std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c >= 127; })) fail(text, "a byte that no URL has");
+  if (std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c >= 127; }))
+    fail(text, "a byte that no URL has");
 
   std::string_view rest = text.substr(colon + 3);
   const size_t end = std::min(rest.find_first_of("/?#"), rest.size());
@@ -83,7 +87,9 @@ std::string Url::authority() const {
   return text;
 }
 
-std::string Url::shown() const { return one_line(scheme + "://" + authority() + target.substr(0, target.find('?')), 300); }
+std::string Url::shown() const {
+  return one_line(scheme + "://" + authority() + target.substr(0, target.find('?')), 300);
+}
 
 bool is_loopback(std::string_view host) {
   if (host == "localhost" || host == "::1") return true;
@@ -94,7 +100,8 @@ std::string percent_encode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string encoded;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
     if (plain) {
       encoded += c;
     } else {

@@ -13,7 +13,10 @@ using Clock = Call::Clock;
 
 // A descriptor of its own, since whoever uses the socket may close it, and its number may then be another's.
 Watch::Guard::Guard(Watch& watch, int fd, const Call& call)
-    : watch_(watch), fd_(::fcntl(fd, F_DUPFD_CLOEXEC, 0)), call_(call), limit_(Clock::time_point::max().time_since_epoch().count()) {
+    : watch_(watch),
+      fd_(::fcntl(fd, F_DUPFD_CLOEXEC, 0)),
+      call_(call),
+      limit_(Clock::time_point::max().time_since_epoch().count()) {
   if (fd_ < 0) throw Error(Code::kResourceExhausted, "no file descriptor is left");
   {
     const std::lock_guard lock(watch_.mutex_);
@@ -32,7 +35,9 @@ Watch::Guard::~Guard() {
   ::close(fd_);
 }
 
-void Watch::Guard::within(Clock::duration time) noexcept { limit_ = (Clock::now() + time).time_since_epoch().count(); }
+void Watch::Guard::within(Clock::duration time) noexcept {
+  limit_ = (Clock::now() + time).time_since_epoch().count();
+}
 
 bool Watch::Guard::ended() const {
   if (!shut_) return false;

@@ -13,8 +13,8 @@
 
 namespace ipcs::oci {
 
-// Libraries wait in their own ways, each with a time limit for one step at best; shutting the socket down ends them all.
-// One thread, which looks ten times a second while anything is watched.
+// Libraries wait in their own ways, each with a time limit for one step at best; shutting the socket down ends them
+// all. One thread, which looks ten times a second while anything is watched.
 class Watch {
  public:
   // While it lives, `fd` is shut down when the call's deadline or the limit has passed or its stop was requested.

@@ -14,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   } catch (const ipcs::Error& error) {
     const std::string_view message = error.what();
-    if (error.code() != ipcs::Code::kInvalidArgument || message.size() > 400 || message.find('\n') != std::string_view::npos) std::abort();
+    if (error.code() != ipcs::Code::kInvalidArgument || message.size() > 400 ||
+        message.find('\n') != std::string_view::npos)
+      std::abort();
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-// Fuzzes the parser of image names: what it takes has one full form that means the same, what it refuses one short line.
+// Fuzzes the parser of image names: what it takes has one full form that means the same, what it refuses one short
+// line.
 #include <cstdlib>
 #include <string_view>
 
@@ -25,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(reference.tag() || reference.digest());
     require(full.find_first_of(" \r\n\t?#\\%\"") == std::string::npos);
     // It becomes a part of a URL.
-    const auto url = ipcs::oci::Url::parse("https://" + reference.host() + "/v2/" + reference.path() + "/manifests/" + reference.object());
+    const auto url = ipcs::oci::Url::parse("https://" + reference.host() + "/v2/" + reference.path() + "/manifests/" +
+                                           reference.object());
     require(url.user_info.empty());
     require(url.target == "/v2/" + reference.path() + "/manifests/" + reference.object());
   } catch (const ipcs::Error& error) {

@@ -17,7 +17,9 @@ namespace oci = ipcs::oci;
 
 namespace {
 
-oci::Call soon() { return oci::Call::within(std::chrono::seconds(30)); }
+oci::Call soon() {
+  return oci::Call::within(std::chrono::seconds(30));
+}
 
 oci::CopyOptions everything() {
   oci::CopyOptions options;
@@ -63,7 +65,9 @@ TEST_CASE("an image is registered, kept by its name, read back, and collected wi
   CHECK(back.blobs == memory.blobs);
   for (const auto& [digest, bytes] : memory.blobs) {
     std::string part;
-    content.read(oci::Descriptor("x/y", digest, bytes.size()), 1, [&](std::span<const uint8_t> piece) { part.append(piece.begin(), piece.end()); }, soon());
+    content.read(
+        oci::Descriptor("x/y", digest, bytes.size()), 1,
+        [&](std::span<const uint8_t> piece) { part.append(piece.begin(), piece.end()); }, soon());
     CHECK(part == bytes.substr(1));
   }
 
@@ -92,13 +96,15 @@ TEST_CASE("an image is registered, kept by its name, read back, and collected wi
     CHECK_FALSE(has_all(client, memory));
     std::string message;
     CHECK(failure([&] { oci::read_whole(content, root, 1 << 20, soon()); }, &message) == Code::kNotFound);
-    CHECK_THAT(message, Catch::StartsWith("containerd " + containerd.socket + ": blob " + root.digest().to_string() + ": "));
+    CHECK_THAT(message,
+               Catch::StartsWith("containerd " + containerd.socket + ": blob " + root.digest().to_string() + ": "));
   }
   SECTION("containerd is restarted") {
     containerd.stop();
     CHECK(failure([&] { client.image("example.com/image:1", soon()); }) == Code::kUnavailable);
     containerd.start();
-    for (int i = 0; i < 50 && failure([&] { client.image("x", soon()); }) == Code::kUnavailable; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    for (int i = 0; i < 50 && failure([&] { client.image("x", soon()); }) == Code::kUnavailable; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     CHECK(client.image("example.com/image:1", soon()));
   }
 }
@@ -122,11 +128,14 @@ TEST_CASE("writes that go wrong") {
       void read(const oci::Descriptor& wanted, uint64_t from, const oci::Sink& sink, const oci::Call& call) override {
         starts.push_back(from);
         uint64_t at = from;
-        Memory::read(wanted, from, [&](std::span<const uint8_t> piece) {
-          if (starts.size() == 1 && at >= 1'000'000) throw ipcs::Error(Code::kUnavailable, "broken");
-          sink(piece);
-          at += piece.size();
-        }, call);
+        Memory::read(
+            wanted, from,
+            [&](std::span<const uint8_t> piece) {
+              if (starts.size() == 1 && at >= 1'000'000) throw ipcs::Error(Code::kUnavailable, "broken");
+              sink(piece);
+              at += piece.size();
+            },
+            call);
       }
       std::vector<uint64_t> starts;
     } breaking;
@@ -140,7 +149,8 @@ TEST_CASE("writes that go wrong") {
   SECTION("of several writers of one blob all succeed") {
     std::vector<std::thread> threads;
     std::atomic<int> good{0};
-    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { good += failure([&] { content.put(blob, memory, soon()); }) == Code::kOk; });
+    for (int i = 0; i < 4; ++i)
+      threads.emplace_back([&] { good += failure([&] { content.put(blob, memory, soon()); }) == Code::kOk; });
     for (std::thread& thread : threads) thread.join();
     CHECK(good == 4);
   }
@@ -151,12 +161,16 @@ TEST_CASE("writes that go wrong") {
   }
   SECTION("a sink that throws") {
     content.put(blob, memory, soon());
-    CHECK_THROWS_AS(content.read(blob, 0, [](auto) { throw std::runtime_error("full"); }, soon()), std::runtime_error);
+    CHECK_THROWS_AS(content.read(
+                        blob, 0, [](auto) { throw std::runtime_error("full"); }, soon()),
+                    std::runtime_error);
   }
   SECTION("work that is cancelled or too late") {
     std::stop_source stop;
     stop.request_stop();
-    CHECK(failure([&] { client.image("x", {oci::Call::Clock::time_point::max(), stop.get_token()}); }) == Code::kCancelled);
+    CHECK(failure([&] {
+            client.image("x", {oci::Call::Clock::time_point::max(), stop.get_token()});
+          }) == Code::kCancelled);
     CHECK(failure([&] { client.image("x", oci::Call::within(std::chrono::seconds(0))); }) == Code::kDeadlineExceeded);
   }
 }
@@ -181,6 +195,7 @@ TEST_CASE("labels for garbage collection") {
   const auto manifest = oci::Manifest::parse(memory.blobs.at(first.digest()), first.media_type(), "manifest");
   const Labels of_manifest = gc_labels(manifest);
   CHECK(of_manifest.size() == 3);
-  CHECK(of_manifest.at("containerd.io/gc.ref.content.config") == manifest.children()[0].descriptor.digest().to_string());
+  CHECK(of_manifest.at("containerd.io/gc.ref.content.config") ==
+        manifest.children()[0].descriptor.digest().to_string());
   CHECK(of_manifest.at("containerd.io/gc.ref.content.l.0") == manifest.children()[1].descriptor.digest().to_string());
 }

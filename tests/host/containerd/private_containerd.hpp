@@ -26,11 +26,15 @@ class PrivateContainerd {
   PrivateContainerd() {
     const std::string root = directory.path;
     socket = root + "/containerd.sock";
-    oci::test::write(directory.path / "config.toml",
-                     "version = 2\nroot = \"" + root + "/root\"\nstate = \"" + root + "/state\"\n" +
-                         "disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\", \"io.containerd.internal.v1.restart\", "
-                         "\"io.containerd.tracing.processor.v1.otlp\", \"io.containerd.snapshotter.v1.btrfs\", \"io.containerd.snapshotter.v1.zfs\", "
-                         "\"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.devmapper\"]\n[grpc]\naddress = \"" + socket + "\"\n");
+    oci::test::write(
+        directory.path / "config.toml",
+        "version = 2\nroot = \"" + root + "/root\"\nstate = \"" + root + "/state\"\n" +
+            "disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\", "
+            "\"io.containerd.internal.v1.restart\", "
+            "\"io.containerd.tracing.processor.v1.otlp\", \"io.containerd.snapshotter.v1.btrfs\", "
+            "\"io.containerd.snapshotter.v1.zfs\", "
+            "\"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.devmapper\"]\n[grpc]\naddress = \"" +
+            socket + "\"\n");
     start();
   }
   ~PrivateContainerd() { stop(); }
@@ -44,7 +48,8 @@ class PrivateContainerd {
     posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     const std::array<const char*, 4> arguments{"containerd", "--config", config.c_str(), nullptr};
-    const int error = posix_spawnp(&pid_, arguments[0], &actions, nullptr, const_cast<char**>(arguments.data()), environ);
+    const int error =
+        posix_spawnp(&pid_, arguments[0], &actions, nullptr, const_cast<char**>(arguments.data()), environ);
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) throw std::runtime_error("containerd can't be started; tests/install.sh installs it");
     for (int i = 0; i < 400; ++i) {

@@ -1,4 +1,5 @@
-// What decides who we are and where we go: challenges, docker's config.json, credential programs, URLs, proxies, Retry-After.
+// What decides who we are and where we go: challenges, docker's config.json, credential programs, URLs, proxies,
+// Retry-After.
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -38,14 +39,16 @@ class Variable {
 }  // namespace
 
 TEST_CASE("challenges") {
-  auto all = parse_challenges(R"(Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push")");
+  auto all = parse_challenges(
+      R"(Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push")");
   REQUIRE(all.size() == 1);
   CHECK(all[0].scheme == "bearer");
   CHECK(all[0].parameter("realm") == "https://auth.docker.io/token");
   CHECK(all[0].parameter("scope") == "repository:a/b:pull,push");
   CHECK(all[0].parameter("none").empty());
 
-  all = parse_challenges("Negotiate, BASIC Realm = \"a \\\"b\\\\\" , charset=UTF-8, bearer realm=https://x/y?z,service=s");
+  all = parse_challenges(
+      "Negotiate, BASIC Realm = \"a \\\"b\\\\\" , charset=UTF-8, bearer realm=https://x/y?z,service=s");
   REQUIRE(all.size() == 3);
   CHECK(all[0].scheme == "negotiate");
   CHECK(all[1].scheme == "basic");
@@ -75,7 +78,8 @@ TEST_CASE("docker's config.json") {
       "padded":{"auth":"bWU6cAAA"},
       "empty":{}},
     "credHelpers":{"gcr.io":"gcloud","https://index.docker.io/v1/":"special"},
-    "credsStore":"pass","HttpHeaders":{"x":1}})", "config.json");
+    "credsStore":"pass","HttpHeaders":{"x":1}})",
+                                                  "config.json");
   for (const std::string docker : {"docker.io", "registry-1.docker.io", "index.docker.io"}) {
     CHECK(config.stored(docker).username == "me");
     CHECK(config.stored(docker).password == "a:b");
@@ -93,10 +97,15 @@ TEST_CASE("docker's config.json") {
   CHECK(config.program("localhost:5000") == "pass");
   CHECK(server_name("localhost:5000") == "localhost:5000");
 
-  for (const auto& [text, part] : {std::pair("", "config.json: "), {"[]", "not an object"}, {R"({"auths":[]})", "\"auths\" is not an object"},
-                                   {R"({"auths":{"h":7}})", "auths: h: not an object"}, {R"({"auths":{"h":{"auth":"%%%"}}})", "not base64"},
-                                   {R"({"auths":{"h":{"auth":"bWU"}}})", "has no ':'"}, {R"({"auths":{"h":{"auth":1}}})", "not a string"},
-                                   {R"({"credHelpers":{"h":1}})", "not a string"}, {R"({"credsStore":{}})", "not a string"}}) {
+  for (const auto& [text, part] : {std::pair("", "config.json: "),
+                                   {"[]", "not an object"},
+                                   {R"({"auths":[]})", "\"auths\" is not an object"},
+                                   {R"({"auths":{"h":7}})", "auths: h: not an object"},
+                                   {R"({"auths":{"h":{"auth":"%%%"}}})", "not base64"},
+                                   {R"({"auths":{"h":{"auth":"bWU"}}})", "has no ':'"},
+                                   {R"({"auths":{"h":{"auth":1}}})", "not a string"},
+                                   {R"({"credHelpers":{"h":1}})", "not a string"},
+                                   {R"({"credsStore":{}})", "not a string"}}) {
     INFO(text);
     std::string message;
     CHECK(failure([&] { DockerConfig::parse(text, "config.json"); }, &message) == Code::kInvalidArgument);
@@ -131,7 +140,8 @@ TEST_CASE("credential programs") {
     write(file, "#!/bin/sh\n" + script);
     ::chmod(file.c_str(), 0755);
   };
-  program("good", R"(read -r server; echo "{\"ServerURL\":\"$server\",\"Username\":\"$1\",\"Secret\":\"for $server\"}")");
+  program("good",
+          R"(read -r server; echo "{\"ServerURL\":\"$server\",\"Username\":\"$1\",\"Secret\":\"for $server\"}")");
   program("token", R"(echo '{"Username":"<token>","Secret":"id"}')");
   program("none", "echo 'credentials not found in native keychain'; exit 1");
   program("bad", "echo 'keychain is locked'; exit 1");
@@ -156,9 +166,12 @@ TEST_CASE("credential programs") {
   CHECK(message == "docker-credential-missing: No such file or directory");
   CHECK(failure([&] { ask_credential_program("../evil", "h", kCall); }) == Code::kInvalidArgument);
   CHECK(failure([&] { ask_credential_program("", "h", kCall); }) == Code::kInvalidArgument);
-  CHECK(failure([&] { ask_credential_program("hanging", "h", Call::within(std::chrono::milliseconds(200))); }) == Code::kDeadlineExceeded);
+  CHECK(failure([&] { ask_credential_program("hanging", "h", Call::within(std::chrono::milliseconds(200))); }) ==
+        Code::kDeadlineExceeded);
 
-  const DockerConfig config = DockerConfig::parse(R"({"auths":{"h":{"username":"stored","password":"x"}},"credsStore":"none","credHelpers":{"special":"good"}})", "c");
+  const DockerConfig config = DockerConfig::parse(
+      R"({"auths":{"h":{"username":"stored","password":"x"}},"credsStore":"none","credHelpers":{"special":"good"}})",
+      "c");
   CHECK(find_credentials(config, "h", kCall).username == "stored");
   CHECK(find_credentials(config, "special", kCall).username == "get");
   CHECK(find_credentials(config, "other", kCall).empty());
@@ -184,8 +197,9 @@ TEST_CASE("URLs") {
   CHECK(url.resolve("//other/x").to_string() == "https://other/x");
   CHECK(url.resolve("http://other:1/x:y").to_string() == "http://other:1/x:y");
   CHECK(url.resolve("/a:b").target == "/a:b");
-  for (const std::string bad : {"", "h", "/x", "ftp://h/", "http://", "http:///x", "http://h:0/", "http://h:65536/", "http://h:x/", "http://h:1:2/",
-                                "http://[::1/", "http://a b/", "http://h/\r\nX: y", "javascript:x", "http://h/\xc3\xa9"}) {
+  for (const std::string bad :
+       {"", "h", "/x", "ftp://h/", "http://", "http:///x", "http://h:0/", "http://h:65536/", "http://h:x/",
+        "http://h:1:2/", "http://[::1/", "http://a b/", "http://h/\r\nX: y", "javascript:x", "http://h/\xc3\xa9"}) {
     INFO(bad);
     CHECK(failure([&] { Url::parse(bad); }) == Code::kInvalidArgument);
   }
@@ -200,8 +214,10 @@ TEST_CASE("URLs") {
 }
 
 TEST_CASE("proxies") {
-  std::map<std::string, std::string> variables{{"HTTPS_PROXY", "http://u:p%40@proxy:3128"}, {"http_proxy", "plain:80"},
-                                               {"NO_PROXY", "a.example, .b.example ,10.0.0.0/8,c.example:5000,192.168.1.7,[x],fd00::/8,*.d.example"}};
+  std::map<std::string, std::string> variables{
+      {"HTTPS_PROXY", "http://u:p%40@proxy:3128"},
+      {"http_proxy", "plain:80"},
+      {"NO_PROXY", "a.example, .b.example ,10.0.0.0/8,c.example:5000,192.168.1.7,[x],fd00::/8,*.d.example"}};
   const auto variable = [&](const std::string& name) { return variables[name]; };
   const Proxies proxies(variable);
   const auto proxy = [&](const std::string& url) {
@@ -211,12 +227,16 @@ TEST_CASE("proxies") {
   CHECK(proxy("https://registry.example/") == "proxy:3128");
   CHECK(proxies.for_url(Url::parse("https://x/"))->user_info == "u:p%40");
   CHECK(proxy("http://registry.example/") == "plain");
-  for (const std::string direct : {"https://a.example/", "https://x.a.example/", "https://x.b.example/", "https://10.1.2.3/", "https://c.example:5000/",
-                                   "https://192.168.1.7/", "https://[fd00::1]/", "https://y.d.example/", "http://localhost:5000/", "http://127.0.0.1/", "https://[::1]/"}) {
+  for (const std::string direct :
+       {"https://a.example/", "https://x.a.example/", "https://x.b.example/", "https://10.1.2.3/",
+        "https://c.example:5000/", "https://192.168.1.7/", "https://[fd00::1]/", "https://y.d.example/",
+        "http://localhost:5000/", "http://127.0.0.1/", "https://[::1]/"}) {
     INFO(direct);
     CHECK(proxy(direct).empty());
   }
-  for (const std::string through : {"https://b.example/", "https://nota.example/", "https://11.1.2.3/", "https://c.example/", "https://192.168.1.8/", "https://[fc00::1]/", "https://d.example/"}) {
+  for (const std::string through :
+       {"https://b.example/", "https://nota.example/", "https://11.1.2.3/", "https://c.example/",
+        "https://192.168.1.8/", "https://[fc00::1]/", "https://d.example/"}) {
     INFO(through);
     CHECK(proxy(through) == "proxy:3128");
   }
@@ -236,14 +256,22 @@ TEST_CASE("Retry-After") {
   CHECK(parse_retry_after("Tue, 14 Nov 2023 22:14:00 GMT", now) == seconds(40));
   CHECK(parse_retry_after("Tue, 14 Nov 2023 22:00:00 GMT", now) == seconds(0));
   CHECK(parse_retry_after("99999999999999999999", now) == seconds(999'999'999));
-  for (const std::string none : {"", "soon", "-1", "1.5", "Tue, 99 Nov 2023"}) CHECK_FALSE(parse_retry_after(none, now));
+  for (const std::string none : {"", "soon", "-1", "1.5", "Tue, 99 Nov 2023"})
+    CHECK_FALSE(parse_retry_after(none, now));
 }
 
 TEST_CASE("base64") {
-  for (const auto& [plain, encoded] : {std::pair("", ""), {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}}) {
+  for (const auto& [plain, encoded] : {std::pair("", ""),
+                                       {"f", "Zg=="},
+                                       {"fo", "Zm8="},
+                                       {"foo", "Zm9v"},
+                                       {"foob", "Zm9vYg=="},
+                                       {"fooba", "Zm9vYmE="},
+                                       {"foobar", "Zm9vYmFy"}}) {
     CHECK(base64_encode(plain) == encoded);
     CHECK(base64_decode(encoded) == plain);
   }
   CHECK(base64_decode("Zg") == "f");
-  for (const std::string bad : {"Z", "Zm9v!", "Zm 9v", "Z=g="}) CHECK(failure([&] { base64_decode(bad); }) == Code::kInvalidArgument);
+  for (const std::string bad : {"Z", "Zm9v!", "Zm 9v", "Z=g="})
+    CHECK(failure([&] { base64_decode(bad); }) == Code::kInvalidArgument);
 }

@@ -28,8 +28,9 @@ class DockerRegistry {
       Poco::Net::ServerSocket probe(Poco::Net::SocketAddress("127.0.0.1", 0));
       host = "127.0.0.1:" + std::to_string(probe.address().port());
     }
-    write(directory.path / "config.yml", "version: 0.1\nlog: {level: info}\nhttp: {addr: '" + host + "'" + (more.empty() ? "" : ", " + more) +
-                                             "}\nstorage: {filesystem: {rootdirectory: '" + (directory.path / "data").string() + "'}}\n");
+    write(directory.path / "config.yml",
+          "version: 0.1\nlog: {level: info}\nhttp: {addr: '" + host + "'" + (more.empty() ? "" : ", " + more) +
+              "}\nstorage: {filesystem: {rootdirectory: '" + (directory.path / "data").string() + "'}}\n");
     start();
   }
   ~DockerRegistry() { stop(); }
@@ -50,7 +51,8 @@ class DockerRegistry {
     posix_spawn_file_actions_addopen(&actions, 1, log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     const std::array<const char*, 4> arguments{"docker-registry", "serve", config.c_str(), nullptr};
-    const int error = posix_spawnp(&pid_, arguments[0], &actions, nullptr, const_cast<char**>(arguments.data()), environ);
+    const int error =
+        posix_spawnp(&pid_, arguments[0], &actions, nullptr, const_cast<char**>(arguments.data()), environ);
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) throw std::runtime_error("docker-registry can't be started; tests/install.sh installs it");
     for (int i = 0; i < 200; ++i) {

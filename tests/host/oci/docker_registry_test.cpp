@@ -15,7 +15,9 @@ using ipcs::Code;
 
 namespace {
 
-Call soon() { return Call::within(std::chrono::seconds(30)); }
+Call soon() {
+  return Call::within(std::chrono::seconds(30));
+}
 
 CopyOptions everything() {
   CopyOptions options;
@@ -102,15 +104,22 @@ TEST_CASE("a large blob is pulled in ranges, whole and from any byte on") {
   CHECK_FALSE(repository.has(blob, soon()));
   repository.put(blob, here, soon());
   CHECK(repository.has(blob, soon()));
-  for (const uint64_t from : {uint64_t(0), uint64_t(1), uint64_t(256 << 10), uint64_t(3'000'000), blob.size() - 1, blob.size()}) {
+  for (const uint64_t from :
+       {uint64_t(0), uint64_t(1), uint64_t(256 << 10), uint64_t(3'000'000), blob.size() - 1, blob.size()}) {
     std::string got;
-    repository.read(blob, from, [&](std::span<const uint8_t> piece) { got.append(piece.begin(), piece.end()); }, soon());
+    repository.read(
+        blob, from, [&](std::span<const uint8_t> piece) { got.append(piece.begin(), piece.end()); }, soon());
     CHECK(got == bytes.substr(from));
   }
   CHECK(count(server.log(), "http.response.status=206") >= 20);
-  CHECK(failure([&] { repository.read(blob, blob.size() + 1, [](auto) {}, soon()); }) == Code::kOutOfRange);
+  CHECK(failure([&] {
+          repository.read(
+              blob, blob.size() + 1, [](auto) {}, soon());
+        }) == Code::kOutOfRange);
   // What the sink throws ends it, in the middle of parallel ranges.
-  CHECK_THROWS_AS(repository.read(blob, 0, [](auto) { throw std::runtime_error("full"); }, soon()), std::runtime_error);
+  CHECK_THROWS_AS(repository.read(
+                      blob, 0, [](auto) { throw std::runtime_error("full"); }, soon()),
+                  std::runtime_error);
 }
 
 TEST_CASE("what is not there, and what the registry refuses") {
@@ -119,11 +128,17 @@ TEST_CASE("what is not there, and what the registry refuses") {
   Repository repository(registry, "a/b");
   std::string message;
   CHECK(failure([&] { repository.manifest("none", soon()); }, &message) == Code::kNotFound);
-  CHECK(message == "registry " + server.host + ": a/b: manifest none: 404 Not Found: MANIFEST_UNKNOWN: manifest unknown");
+  CHECK(message ==
+        "registry " + server.host + ": a/b: manifest none: 404 Not Found: MANIFEST_UNKNOWN: manifest unknown");
   CHECK(failure([&] { repository.resolve("none", soon()); }) == Code::kNotFound);
   Memory here;
   const Descriptor blob = here.add(kOciLayer, "x");
-  CHECK(failure([&] { repository.read(blob, 0, [](auto) {}, soon()); }, &message) == Code::kNotFound);
+  CHECK(failure(
+            [&] {
+              repository.read(
+                  blob, 0, [](auto) {}, soon());
+            },
+            &message) == Code::kNotFound);
   CHECK_THAT(message, Catch::Contains("blob " + blob.digest().to_string() + ": 404 Not Found: BLOB_UNKNOWN"));
 
   // A manifest whose blobs are missing, and a blob under another's digest.

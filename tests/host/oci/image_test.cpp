@@ -43,16 +43,18 @@ TEST_CASE("children come before their parents, and each blob once") {
 
 TEST_CASE("the best image for a platform") {
   Memory memory;
-  const Descriptor v5 = one_image(memory, "v5"), v7 = one_image(memory, "v7"), arm64 = one_image(memory, "arm64"), i386 = one_image(memory, "i386"),
-                   unknown = one_image(memory, "unknown"), plain = one_image(memory, "plain"), again = one_image(memory, "again");
-  const Descriptor index = memory.add(kOciIndex, index_text({
-                                                     with_platform(v5, R"({"architecture":"arm","os":"linux","variant":"v5"})"),
-                                                     with_platform(unknown, R"({"architecture":"unknown","os":"unknown"})"),
-                                                     with_platform(v7, R"({"architecture":"arm","os":"linux","variant":"v7"})"),
-                                                     with_platform(i386, R"({"architecture":"386","os":"linux"})"),
-                                                     with_platform(arm64, R"({"architecture":"aarch64","os":"linux","variant":"v8"})"),
-                                                     with_platform(again, R"({"architecture":"arm64","os":"linux"})"),
-                                                 }));
+  const Descriptor v5 = one_image(memory, "v5"), v7 = one_image(memory, "v7"), arm64 = one_image(memory, "arm64"),
+                   i386 = one_image(memory, "i386"), unknown = one_image(memory, "unknown"),
+                   plain = one_image(memory, "plain"), again = one_image(memory, "again");
+  const Descriptor index =
+      memory.add(kOciIndex, index_text({
+                                with_platform(v5, R"({"architecture":"arm","os":"linux","variant":"v5"})"),
+                                with_platform(unknown, R"({"architecture":"unknown","os":"unknown"})"),
+                                with_platform(v7, R"({"architecture":"arm","os":"linux","variant":"v7"})"),
+                                with_platform(i386, R"({"architecture":"386","os":"linux"})"),
+                                with_platform(arm64, R"({"architecture":"aarch64","os":"linux","variant":"v8"})"),
+                                with_platform(again, R"({"architecture":"arm64","os":"linux"})"),
+                            }));
   CHECK(chosen(memory, index, "linux/arm/v7") == v7);
   CHECK(chosen(memory, index, "linux/arm/v6") == v5);
   CHECK(chosen(memory, index, "linux/arm64") == arm64);
@@ -60,9 +62,15 @@ TEST_CASE("the best image for a platform") {
   std::string message;
   CHECK(failure([&] { chosen(memory, index, "linux/s390x"); }, &message) == Code::kNotFound);
   CHECK_THAT(message, Catch::EndsWith(": nothing for linux/s390x"));
-  CHECK(walk(memory, index, {false, {Platform::parse("linux/arm64"), Platform::parse("linux/arm/v7"), Platform::parse("linux/aarch64")}}, kCall).root().children.size() == 2);
+  CHECK(
+      walk(memory, index,
+           {false, {Platform::parse("linux/arm64"), Platform::parse("linux/arm/v7"), Platform::parse("linux/aarch64")}},
+           kCall)
+          .root()
+          .children.size() == 2);
 
-  const Descriptor mixed = memory.add(kOciIndex, index_text({with_platform(v7, R"({"architecture":"arm","os":"linux"})"), plain.text()}));
+  const Descriptor mixed =
+      memory.add(kOciIndex, index_text({with_platform(v7, R"({"architecture":"arm","os":"linux"})"), plain.text()}));
   CHECK(chosen(memory, mixed, "linux/s390x") == plain);
   CHECK(chosen(memory, mixed, "linux/arm") == v7);
   // A manifest itself is taken, whatever it is for.
@@ -73,7 +81,8 @@ TEST_CASE("images that are not walked") {
   Memory memory;
   std::string message;
   SECTION("a root that is a layer") {
-    CHECK(failure([&] { walk(memory, memory.add(kOciLayer, "x"), PlatformChoice::everything(), kCall); }, &message) == Code::kInvalidArgument);
+    CHECK(failure([&] { walk(memory, memory.add(kOciLayer, "x"), PlatformChoice::everything(), kCall); }, &message) ==
+          Code::kInvalidArgument);
     CHECK_THAT(message, Catch::Contains("neither an index nor a manifest"));
   }
   SECTION("indexes in indexes") {
@@ -86,8 +95,14 @@ TEST_CASE("images that are not walked") {
   SECTION("a blob called a layer here and a manifest there") {
     const Descriptor manifest = one_image(memory, "x");
     const Descriptor config = memory.add(kOciConfig, "{}");
-    const Descriptor second = memory.add(kOciManifest, manifest_text(config, {Descriptor(std::string(kOciLayer), manifest.digest(), manifest.size())}));
-    CHECK(failure([&] { walk(memory, memory.add(kOciIndex, index_text({manifest.text(), second.text()})), PlatformChoice::everything(), kCall); }, &message) == Code::kInvalidArgument);
+    const Descriptor second = memory.add(
+        kOciManifest, manifest_text(config, {Descriptor(std::string(kOciLayer), manifest.digest(), manifest.size())}));
+    CHECK(failure(
+              [&] {
+                walk(memory, memory.add(kOciIndex, index_text({manifest.text(), second.text()})),
+                     PlatformChoice::everything(), kCall);
+              },
+              &message) == Code::kInvalidArgument);
     CHECK_THAT(message, Catch::Contains("referred to in two ways"));
   }
   SECTION("a manifest of more than 8 MiB") {
@@ -96,7 +111,8 @@ TEST_CASE("images that are not walked") {
   }
   SECTION("artifacts in an index are blobs as they are") {
     const Descriptor artifact = memory.add("application/vnd.other+json", "{}");
-    const Image image = walk(memory, memory.add(kOciIndex, index_text({artifact.text()})), PlatformChoice::everything(), kCall);
+    const Image image =
+        walk(memory, memory.add(kOciIndex, index_text({artifact.text()})), PlatformChoice::everything(), kCall);
     CHECK(image.nodes.size() == 2);
     CHECK_FALSE(image.nodes[0].manifest);
   }
@@ -170,7 +186,8 @@ TEST_CASE("several blobs are copied at once, and the first failure ends all") {
   Memory nowhere;
   std::string message;
   const Descriptor root = here.add(kOciManifest, manifest_text(here.add(kOciConfig, "{}"), layers));
-  CHECK(failure([&] { copy(here, root, nowhere, "", options, Call::within(std::chrono::seconds(8))); }, &message) == Code::kDataLoss);
+  CHECK(failure([&] { copy(here, root, nowhere, "", options, Call::within(std::chrono::seconds(8))); }, &message) ==
+        Code::kDataLoss);
   CHECK(message == "bad blob");
   CHECK_FALSE(nowhere.blobs.contains(root.digest()));
   CHECK(nowhere.tags.empty());

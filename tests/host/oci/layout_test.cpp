@@ -23,7 +23,9 @@ CopyOptions everything() {
 
 const Call kCall;
 
-fs::path blob_file(const fs::path& directory, const Digest& digest) { return directory / "blobs/sha256" / digest.hex(); }
+fs::path blob_file(const fs::path& directory, const Digest& digest) {
+  return directory / "blobs/sha256" / digest.hex();
+}
 
 }  // namespace
 
@@ -71,10 +73,15 @@ TEST_CASE("tags of a layout") {
   CHECK(layout.entries().size() == 3);
 
   // What others wrote stays as they wrote it.
-  const std::string odd = R"({ "schemaVersion":2, "x": 1.0, "manifests" : [{"mediaType":"application/vnd.oci.image.manifest.v1+json", "digest":")" + Digest::of("y").to_string() + R"(","size": 1 ,"own":[ ]}] })";
+  const std::string odd =
+      R"({ "schemaVersion":2, "x": 1.0, "manifests" : [{"mediaType":"application/vnd.oci.image.manifest.v1+json", "digest":")" +
+      Digest::of("y").to_string() + R"(","size": 1 ,"own":[ ]}] })";
   write(temporary.path / "index.json", odd);
   layout.tag(root, "", "v1", kCall);
-  CHECK(contents(temporary.path / "index.json") == std::string(odd).replace(odd.find("}] }"), 4, "}," + root.with_annotation("org.opencontainers.image.ref.name", "v1").text() + "] }"));
+  CHECK(
+      contents(temporary.path / "index.json") ==
+      std::string(odd).replace(odd.find("}] }"), 4,
+                               "}," + root.with_annotation("org.opencontainers.image.ref.name", "v1").text() + "] }"));
 }
 
 TEST_CASE("many threads tag one layout") {
@@ -106,7 +113,8 @@ TEST_CASE("damage in a layout") {
   CHECK(read_whole(layout, blob, 1 << 20, kCall) == bytes);
   CHECK(failure([&] { read_whole(layout, blob, 1000, kCall); }) == Code::kResourceExhausted);
   std::string part;
-  layout.read(blob, 600'000, [&](std::span<const uint8_t> piece) { part.append(piece.begin(), piece.end()); }, kCall);
+  layout.read(
+      blob, 600'000, [&](std::span<const uint8_t> piece) { part.append(piece.begin(), piece.end()); }, kCall);
   CHECK(part == bytes.substr(600'000));
 
   for (const std::string& wrong : {bytes.substr(1), bytes + "x", "y" + bytes.substr(1), std::string()}) {
@@ -128,7 +136,9 @@ TEST_CASE("damage in a layout") {
   SECTION("work that is cancelled") {
     std::stop_source stop;
     stop.request_stop();
-    CHECK(failure([&] { layout.has(blob, Call{Call::Clock::time_point::max(), stop.get_token()}); }) == Code::kCancelled);
+    CHECK(failure([&] {
+            layout.has(blob, Call{Call::Clock::time_point::max(), stop.get_token()});
+          }) == Code::kCancelled);
   }
 }
 
@@ -139,7 +149,8 @@ TEST_CASE("what is no layout") {
   std::string message;
   CHECK(failure([&] { Layout::create(temporary.path); }, &message) == Code::kFailedPrecondition);
   CHECK_THAT(message, Catch::Contains("it has \"precious\""));
-  for (const std::string marker : {"{}", "[]", "x", R"({"imageLayoutVersion":"2.0.0"})", R"({"imageLayoutVersion":1})"}) {
+  for (const std::string marker :
+       {"{}", "[]", "x", R"({"imageLayoutVersion":"2.0.0"})", R"({"imageLayoutVersion":1})"}) {
     write(temporary.path / "oci-layout", marker);
     CHECK(failure([&] { Layout::open(temporary.path); }) != Code::kOk);
   }

@@ -38,7 +38,9 @@ std::string bad_descriptor(const std::string& text) {
 
 TEST_CASE("a descriptor's members") {
   const Descriptor d = Descriptor::parse(
-      descriptor(R"(,"urls":["https://a/b","ipfs://c"],"annotations":{"k":"v","é":"ü"},"artifactType":"x/y","platform":{"architecture":"arm64","os":"linux","variant":"v8"},"data":"eA==")"), "d");
+      descriptor(
+          R"(,"urls":["https://a/b","ipfs://c"],"annotations":{"k":"v","é":"ü"},"artifactType":"x/y","platform":{"architecture":"arm64","os":"linux","variant":"v8"},"data":"eA==")"),
+      "d");
   CHECK(d.media_type() == kOciLayerGzip);
   CHECK(d.digest().to_string() == kA);
   CHECK(d.size() == 7);
@@ -46,27 +48,32 @@ TEST_CASE("a descriptor's members") {
   CHECK(d.annotations().at("é") == "ü");
   CHECK(d.artifact_type() == "x/y");
   CHECK(d.platform()->to_string() == "linux/arm64");
-  CHECK(Descriptor(std::string(kOciLayer), Digest::of("x"), 1) == Descriptor::parse(Descriptor(std::string(kOciLayer), Digest::of("x"), 1).text(), "d"));
+  CHECK(Descriptor(std::string(kOciLayer), Digest::of("x"), 1) ==
+        Descriptor::parse(Descriptor(std::string(kOciLayer), Digest::of("x"), 1).text(), "d"));
 }
 
 TEST_CASE("what is no descriptor") {
-  for (const std::string& text : {std::string("[]"), std::string("7"), std::string("{}"), std::string(R"({"mediaType":"a/b","size":1})"),
-                                  std::string(R"({"mediaType":"a/b","digest":"sha256:A","size":1})"), R"({"mediaType":1,"digest":")" + kA + R"(","size":1})",
-                                  R"({"digest":")" + kA + R"(","size":1})", R"({"mediaType":"a/b","digest":")" + kA + R"("})",
-                                  R"({"mediaType":"a\nb","digest":")" + kA + R"(","size":1})", descriptor(R"(,"urls":"x")"), descriptor(R"(,"urls":[1])"),
-                                  descriptor(R"(,"annotations":[])"), descriptor(R"(,"annotations":{"a":1})"), descriptor(R"(,"platform":[])"),
-                                  descriptor(R"(,"size":8)"), descriptor(R"(,"artifactType":{})"), std::string("")}) {
+  for (const std::string& text :
+       {std::string("[]"), std::string("7"), std::string("{}"), std::string(R"({"mediaType":"a/b","size":1})"),
+        std::string(R"({"mediaType":"a/b","digest":"sha256:A","size":1})"),
+        R"({"mediaType":1,"digest":")" + kA + R"(","size":1})", R"({"digest":")" + kA + R"(","size":1})",
+        R"({"mediaType":"a/b","digest":")" + kA + R"("})", R"({"mediaType":"a\nb","digest":")" + kA + R"(","size":1})",
+        descriptor(R"(,"urls":"x")"), descriptor(R"(,"urls":[1])"), descriptor(R"(,"annotations":[])"),
+        descriptor(R"(,"annotations":{"a":1})"), descriptor(R"(,"platform":[])"), descriptor(R"(,"size":8)"),
+        descriptor(R"(,"artifactType":{})"), std::string("")}) {
     INFO(text);
     bad_descriptor(text);
   }
   for (const std::string size : {"-1", "1.5", "\"1\"", "null", "9223372036854775808", "1e3", "[]"}) {
     INFO(size);
-    CHECK_THAT(bad_descriptor(R"({"mediaType":"a/b","digest":")" + kA + R"(","size":)" + size + "}"), Catch::Contains("size of"));
+    CHECK_THAT(bad_descriptor(R"({"mediaType":"a/b","digest":")" + kA + R"(","size":)" + size + "}"),
+               Catch::Contains("size of"));
   }
 }
 
 TEST_CASE("changing a descriptor keeps what is not known, byte for byte") {
-  const std::string odd = "{ \"x\" : 1.0e+02,\t\"mediaType\":\"" + std::string(kOciLayerGzip) + "\", \"big\":123456789012345678901234567890, \"digest\" : \"" + kA +
+  const std::string odd = "{ \"x\" : 1.0e+02,\t\"mediaType\":\"" + std::string(kOciLayerGzip) +
+                          "\", \"big\":123456789012345678901234567890, \"digest\" : \"" + kA +
                           "\" ,\"esc\":\"\\u0041\\/\",\n\"size\": 7,\"nested\":{\"size\":  3,\"digest\":[ ]} }";
   const Descriptor d = Descriptor::parse(odd, "d");
   const auto replaced = [&](std::string text, const std::string& from, const std::string& to) {
@@ -85,7 +92,8 @@ TEST_CASE("changing a descriptor keeps what is not known, byte for byte") {
 
 TEST_CASE("manifests and indexes") {
   const std::string config = descriptor("", std::string(kOciConfig));
-  const std::string text = R"({"schemaVersion":2,"config":)" + config + R"(,"layers":[)" + descriptor() + "," + descriptor() + R"(],"subject":)" + descriptor() + "}";
+  const std::string text = R"({"schemaVersion":2,"config":)" + config + R"(,"layers":[)" + descriptor() + "," +
+                           descriptor() + R"(],"subject":)" + descriptor() + "}";
   const Manifest manifest = Manifest::parse(text, kOciManifest, "m");
   CHECK_FALSE(manifest.is_index());
   REQUIRE(manifest.children().size() == 3);
@@ -98,13 +106,15 @@ TEST_CASE("manifests and indexes") {
     CHECK(Manifest::parse(text, vague, "m").media_type() == kOciManifest);
   }
 
-  const std::string list = R"({"schemaVersion":2,"mediaType":")" + std::string(kDockerIndex) + R"(","manifests":[)" + descriptor() + "]}";
+  const std::string list =
+      R"({"schemaVersion":2,"mediaType":")" + std::string(kDockerIndex) + R"(","manifests":[)" + descriptor() + "]}";
   CHECK(Manifest::parse(list, "", "m").media_type() == kDockerIndex);
   CHECK(Manifest::parse(list, kDockerIndex, "m").is_index());
   CHECK(Manifest::parse(list, kDockerIndex, "m").children()[0].role == Role::kManifest);
 
   // An artifact: a manifest of its own type whose config is empty.
-  const std::string artifact = R"({"schemaVersion":2,"artifactType":"x/y","config":)" + descriptor("", "application/vnd.oci.empty.v1+json") + R"(,"layers":[]})";
+  const std::string artifact = R"({"schemaVersion":2,"artifactType":"x/y","config":)" +
+                               descriptor("", "application/vnd.oci.empty.v1+json") + R"(,"layers":[]})";
   CHECK(Manifest::parse(artifact, kOciManifest, "m").artifact_type() == "x/y");
 }
 
@@ -113,13 +123,18 @@ TEST_CASE("what is no manifest") {
   const std::string layers = R"("layers":[)" + descriptor() + "]";
   const std::string index = R"("manifests":[)" + descriptor() + "]";
   const std::string two = R"("schemaVersion":2,)";
-  CHECK_THAT(refusal("{" + two + config + "," + layers + "," + index + "}"), Catch::Contains("both an index and a manifest"));
+  CHECK_THAT(refusal("{" + two + config + "," + layers + "," + index + "}"),
+             Catch::Contains("both an index and a manifest"));
   CHECK_THAT(refusal("{" + two + config + "," + layers + R"(,"fsLayers":[]})"), Catch::Contains("schema 1"));
-  CHECK_THAT(refusal(R"({"schemaVersion":1,"fsLayers":[],"history":[]})", "application/vnd.docker.distribution.manifest.v1+prettyjws"), Catch::Contains("schema 1"));
+  CHECK_THAT(refusal(R"({"schemaVersion":1,"fsLayers":[],"history":[]})",
+                     "application/vnd.docker.distribution.manifest.v1+prettyjws"),
+             Catch::Contains("schema 1"));
   CHECK_THAT(refusal("{" + two + config + "," + layers + "}", kOciIndex), Catch::Contains("made like"));
   CHECK_THAT(refusal("{" + two + index + "}", kOciManifest), Catch::Contains("made like"));
-  CHECK_THAT(refusal("{" + two + config + "," + layers + R"(,"mediaType":")" + std::string(kDockerManifest) + "\"}"), Catch::Contains("it calls itself"));
-  CHECK_THAT(refusal("{" + two + config + "," + layers + "}", "application/vnd.other"), Catch::Contains("which is neither"));
+  CHECK_THAT(refusal("{" + two + config + "," + layers + R"(,"mediaType":")" + std::string(kDockerManifest) + "\"}"),
+             Catch::Contains("it calls itself"));
+  CHECK_THAT(refusal("{" + two + config + "," + layers + "}", "application/vnd.other"),
+             Catch::Contains("which is neither"));
   CHECK_THAT(refusal("{" + two + layers + "}"), Catch::Contains("no \"config\""));
   CHECK_THAT(refusal("{" + two + config + "}"), Catch::Contains("\"layers\" is not an array"));
   CHECK_THAT(refusal("{" + config + "," + layers + "}"), Catch::Contains("schemaVersion"));
@@ -127,11 +142,13 @@ TEST_CASE("what is no manifest") {
   CHECK_THAT(refusal("{" + two + config + "," + config + "," + layers + "}"), Catch::Contains("twice"));
   CHECK_THAT(refusal("{" + two + config + R"(,"layers":[7]})"), Catch::Contains("descriptor is not an object"));
   CHECK_THAT(refusal("{" + two + config + "," + layers + R"(,"mediaType":7})"), Catch::Contains("not a string"));
-  for (const std::string junk : {"", "{", "[]", "null", "\"x\"", "{}}", "{\"a\":}", "\xff", "{\"a\":1,}", "<html>", "{\"a\" 1}", "{\"a\":\"\x01\"}"}) {
+  for (const std::string junk : {"", "{", "[]", "null", "\"x\"", "{}}", "{\"a\":}", "\xff", "{\"a\":1,}", "<html>",
+                                 "{\"a\" 1}", "{\"a\":\"\x01\"}"}) {
     INFO(junk);
     refusal(junk);
   }
-  CHECK_THAT(refusal("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}"), Catch::Contains("64 levels"));
+  CHECK_THAT(refusal("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}"),
+             Catch::Contains("64 levels"));
   std::string many = "{" + two + R"("manifests":[)" + descriptor();
   for (int i = 0; i < 10'000; ++i) many += "," + descriptor();
   CHECK_THAT(refusal(many + "]}", kOciIndex), Catch::Contains("more than 10000 entries"));
@@ -143,9 +160,11 @@ TEST_CASE("what is no manifest") {
 
 TEST_CASE("rewriting a manifest changes the named children only") {
   const std::string first = descriptor(R"( , "x":1.50)"), second = descriptor();
-  const std::string text = "{ \"schemaVersion\" : 2,\n \"unknown\": [1.0, \"\\u00e9\", 1e400],\n\"config\":" + descriptor("", std::string(kOciConfig)) +
-                           ", \"layers\": [ " + first + " ,\n" + second + "], \"z\":{\"layers\":[]}}";
-  const Manifest manifest = Manifest::parse(R"({"schemaVersion":2,"config":)" + descriptor() + R"(,"layers":[]})", kOciManifest, "m");
+  const std::string text = "{ \"schemaVersion\" : 2,\n \"unknown\": [1.0, \"\\u00e9\", 1e400],\n\"config\":" +
+                           descriptor("", std::string(kOciConfig)) + ", \"layers\": [ " + first + " ,\n" + second +
+                           "], \"z\":{\"layers\":[]}}";
+  const Manifest manifest =
+      Manifest::parse(R"({"schemaVersion":2,"config":)" + descriptor() + R"(,"layers":[]})", kOciManifest, "m");
   CHECK(manifest.rewritten(std::vector<std::optional<Descriptor>>(1)) == manifest.bytes());
 
   // A number beyond every type is refused by the JSON reader; all others stay as they are.
@@ -157,18 +176,24 @@ TEST_CASE("rewriting a manifest changes the named children only") {
   changed[1] = m.children()[1].descriptor.with_content(Digest::parse(kB), 8);
   const std::string new_first = changed[1]->text();
   CHECK(m.rewritten(changed) == std::string(usable).replace(usable.find(first), first.size(), new_first));
-  CHECK(m.rewritten(changed, kOciManifest) == std::string(usable).replace(usable.find(first), first.size(), new_first)
-                                                  .replace(usable.size() - first.size() + new_first.size() - 1, 1, ",\"mediaType\":\"" + std::string(kOciManifest) + "\"}"));
+  CHECK(m.rewritten(changed, kOciManifest) == std::string(usable)
+                                                  .replace(usable.find(first), first.size(), new_first)
+                                                  .replace(usable.size() - first.size() + new_first.size() - 1, 1,
+                                                           ",\"mediaType\":\"" + std::string(kOciManifest) + "\"}"));
   CHECK(failure([&] { m.rewritten({}); }) == Code::kInternal);
 }
 
 TEST_CASE("an image's config") {
-  const ImageConfig config = ImageConfig::parse(R"({"architecture":"arm","variant":"v6","os":"linux","rootfs":{"type":"layers","diff_ids":[")" + kA + "\",\"" + kB + R"("]},"config":{"Env":null}})", "c");
+  const ImageConfig config = ImageConfig::parse(
+      R"({"architecture":"arm","variant":"v6","os":"linux","rootfs":{"type":"layers","diff_ids":[")" + kA + "\",\"" +
+          kB + R"("]},"config":{"Env":null}})",
+      "c");
   CHECK(config.platform.to_string() == "linux/arm/v6");
   REQUIRE(config.diff_ids.size() == 2);
   CHECK(config.diff_ids[1].to_string() == kB);
   CHECK(ImageConfig::parse("{}", "c").diff_ids.empty());
-  for (const std::string bad : {"[]", "", R"({"rootfs":[]})", R"({"rootfs":{"diff_ids":{}}})", R"({"rootfs":{"diff_ids":["x"]}})", R"({"rootfs":{"diff_ids":[1]}})", R"({"os":1})"}) {
+  for (const std::string bad : {"[]", "", R"({"rootfs":[]})", R"({"rootfs":{"diff_ids":{}}})",
+                                R"({"rootfs":{"diff_ids":["x"]}})", R"({"rootfs":{"diff_ids":[1]}})", R"({"os":1})"}) {
     INFO(bad);
     CHECK(failure([&] { ImageConfig::parse(bad, "c"); }) == Code::kInvalidArgument);
   }

@@ -16,7 +16,9 @@ using std::chrono::milliseconds;
 
 namespace {
 
-Call soon() { return Call::within(std::chrono::seconds(20)); }
+Call soon() {
+  return Call::within(std::chrono::seconds(20));
+}
 
 RegistryOptions quick() {
   RegistryOptions options;
@@ -38,7 +40,8 @@ struct Pair {
 
   std::string read(uint64_t from = 0, const Call& call = soon()) {
     std::string got;
-    repository.read(kBlob, from, [&](std::span<const uint8_t> piece) { got.append(piece.begin(), piece.end()); }, call);
+    repository.read(
+        kBlob, from, [&](std::span<const uint8_t> piece) { got.append(piece.begin(), piece.end()); }, call);
     return got;
   }
   Code read_failure(std::string* message = nullptr, const Call& call = soon()) {
@@ -64,7 +67,8 @@ uint64_t range_end(const Request& request) {
 }
 
 std::string content_range(uint64_t begin, uint64_t end) {
-  return "Content-Range: bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" + std::to_string(kBytes.size());
+  return "Content-Range: bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" +
+         std::to_string(kBytes.size());
 }
 
 }  // namespace
@@ -102,19 +106,27 @@ TEST_CASE("wrong bytes, sizes and types are refused") {
     Pair pair([&](const Request&, Reply& reply) { reply.respond(200, {kManifestType}, kManifest + " "); });
     CHECK(pair.manifest_failure(&message, kManifestDigest) == Code::kDataLoss);
     CHECK(pair.server.requests().size() == 1);
-    CHECK(failure([&] { read_whole(pair.repository, Descriptor(std::string(kOciManifest), Digest::of(kManifest), kManifest.size()), 1 << 20, soon()); }) == Code::kDataLoss);
+    CHECK(failure([&] {
+            read_whole(pair.repository, Descriptor(std::string(kOciManifest), Digest::of(kManifest), kManifest.size()),
+                       1 << 20, soon());
+          }) == Code::kDataLoss);
   }
   SECTION("a manifest with another digest than its header says") {
-    Pair pair([&](const Request&, Reply& reply) { reply.respond(200, {kManifestType, "Docker-Content-Digest: " + kBlob.digest().to_string()}, kManifest); });
+    Pair pair([&](const Request&, Reply& reply) {
+      reply.respond(200, {kManifestType, "Docker-Content-Digest: " + kBlob.digest().to_string()}, kManifest);
+    });
     CHECK(pair.manifest_failure(&message) == Code::kDataLoss);
   }
   SECTION("a digest header that is none") {
-    Pair pair([&](const Request&, Reply& reply) { reply.respond(200, {kManifestType, "Docker-Content-Digest: sha256:abc"}, kManifest); });
+    Pair pair([&](const Request&, Reply& reply) {
+      reply.respond(200, {kManifestType, "Docker-Content-Digest: sha256:abc"}, kManifest);
+    });
     CHECK(pair.manifest_failure(&message) == Code::kDataLoss);
   }
   SECTION("a manifest that is called an index, a page that is called a manifest") {
     Pair pair([&](const Request& request, Reply& reply) {
-      if (request.target.ends_with("index")) return reply.respond(200, {"Content-Type: " + std::string(kOciIndex)}, kManifest);
+      if (request.target.ends_with("index"))
+        return reply.respond(200, {"Content-Type: " + std::string(kOciIndex)}, kManifest);
       reply.respond(200, {kManifestType}, "<html>");
     });
     CHECK(pair.manifest_failure(&message, "index") == Code::kInvalidArgument);
@@ -123,7 +135,9 @@ TEST_CASE("wrong bytes, sizes and types are refused") {
     CHECK_THAT(message, Catch::Contains("JSON"));
   }
   SECTION("a type that says nothing leaves it to the manifest") {
-    Pair pair([&](const Request&, Reply& reply) { reply.respond(200, {"Content-Type: text/plain; charset=utf-8"}, kManifest); });
+    Pair pair([&](const Request&, Reply& reply) {
+      reply.respond(200, {"Content-Type: text/plain; charset=utf-8"}, kManifest);
+    });
     CHECK(pair.repository.manifest("v1", soon()).descriptor.media_type() == kOciManifest);
   }
   SECTION("a HEAD that lies or lacks something is not believed where it can be checked") {
@@ -138,7 +152,8 @@ TEST_CASE("wrong bytes, sizes and types are refused") {
 TEST_CASE("limits on what a registry may send") {
   std::string message;
   SECTION("a manifest over 8 MiB, announced") {
-    Pair pair([&](const Request&, Reply& reply) { reply.respond(200, {kManifestType}, std::string(kMaxManifest + 1, ' ')); });
+    Pair pair(
+        [&](const Request&, Reply& reply) { reply.respond(200, {kManifestType}, std::string(kMaxManifest + 1, ' ')); });
     CHECK(pair.manifest_failure(&message) == Code::kResourceExhausted);
   }
   SECTION("a manifest without end") {
@@ -207,14 +222,19 @@ TEST_CASE("statuses: which are tried again") {
     left = 2;
     CHECK(pair.read() == kBytes);
   }
-  for (const auto& [final, code] : {std::pair(403, Code::kPermissionDenied), {404, Code::kNotFound}, {400, Code::kInvalidArgument},
-                                    {401, Code::kUnauthenticated}, {501, Code::kUnimplemented}, {418, Code::kFailedPrecondition}}) {
+  for (const auto& [final, code] : {std::pair(403, Code::kPermissionDenied),
+                                    {404, Code::kNotFound},
+                                    {400, Code::kInvalidArgument},
+                                    {401, Code::kUnauthenticated},
+                                    {501, Code::kUnimplemented},
+                                    {418, Code::kFailedPrecondition}}) {
     status = final;
     left = 1;
     const size_t before = pair.server.requests().size();
     CHECK(pair.read_failure(&message) == code);
     CHECK(pair.server.requests().size() == before + 1);
-    CHECK(message == "registry " + pair.server.host() + ": a/b: blob " + kBlob.digest().to_string() + ": " + std::to_string(final) + " Status: X: why");
+    CHECK(message == "registry " + pair.server.host() + ": a/b: blob " + kBlob.digest().to_string() + ": " +
+                         std::to_string(final) + " Status: X: why");
   }
 }
 
@@ -264,7 +284,8 @@ TEST_CASE("a blob that is cut off goes on where it broke") {
       const uint64_t begin = range_begin(request);
       const bool cut = cuts-- > 0;
       reply.raw("HTTP/1.1 " + std::string(request.header("range").empty() ? "200 OK" : "206 Partial") + "\r\n" +
-                content_range(begin, kBytes.size()) + "\r\nContent-Length: " + std::to_string(kBytes.size() - begin) + "\r\n\r\n");
+                content_range(begin, kBytes.size()) + "\r\nContent-Length: " + std::to_string(kBytes.size() - begin) +
+                "\r\n\r\n");
       reply.raw(std::string_view(kBytes).substr(begin, cut ? 200'000 : kBytes.size()));
       if (cut) reply.close();
     });
@@ -324,7 +345,8 @@ TEST_CASE("ranges in parallel") {
   std::atomic<int> cut{0};
   const auto in_ranges = [&](const Request& request, Reply& reply) {
     const uint64_t begin = range_begin(request), end = range_end(request);
-    reply.raw("HTTP/1.1 206 Partial\r\n" + content_range(begin, end) + "\r\nContent-Length: " + std::to_string(end - begin) + "\r\n\r\n");
+    reply.raw("HTTP/1.1 206 Partial\r\n" + content_range(begin, end) +
+              "\r\nContent-Length: " + std::to_string(end - begin) + "\r\n\r\n");
     if (++cut % 3 == 0) {
       reply.raw(std::string_view(kBytes).substr(begin, 10'000));
       reply.close();
@@ -344,7 +366,8 @@ TEST_CASE("ranges in parallel") {
         kBlob, 0,
         [&](std::span<const uint8_t> piece) {
           if (got < 64'000 * 3) std::this_thread::sleep_for(milliseconds(50));
-          for (const Request& request : pair.server.requests()) ahead = std::max<size_t>(ahead, range_end(request) - std::min<uint64_t>(got, range_end(request)));
+          for (const Request& request : pair.server.requests())
+            ahead = std::max<size_t>(ahead, range_end(request) - std::min<uint64_t>(got, range_end(request)));
           got += piece.size();
         },
         soon());
@@ -357,17 +380,21 @@ TEST_CASE("ranges in parallel") {
     CHECK(pair.server.requests().size() == 1);
   }
   SECTION("one fails for good") {
-    Pair pair([&](const Request& request, Reply& reply) {
-      if (range_begin(request) >= 256'000) return reply.respond(403);
-      in_ranges(request, reply);
-    }, options);
+    Pair pair(
+        [&](const Request& request, Reply& reply) {
+          if (range_begin(request) >= 256'000) return reply.respond(403);
+          in_ranges(request, reply);
+        },
+        options);
     CHECK(pair.read_failure() == Code::kPermissionDenied);
   }
   SECTION("one hangs, and the deadline ends all") {
-    Pair pair([&](const Request& request, Reply& reply) {
-      if (range_begin(request) >= 256'000) reply.hang();
-      in_ranges(request, reply);
-    }, options);
+    Pair pair(
+        [&](const Request& request, Reply& reply) {
+          if (range_begin(request) >= 256'000) reply.hang();
+          in_ranges(request, reply);
+        },
+        options);
     CHECK(pair.read_failure(nullptr, Call::within(milliseconds(300))) == Code::kDeadlineExceeded);
   }
 }
@@ -383,12 +410,14 @@ TEST_CASE("redirects") {
   RegistryOptions options = quick();
   options.credentials = [](const std::string&, const Call&) { return Credentials{"me", "secret", "", ""}; };
   std::string location;
-  Pair pair([&](const Request& request, Reply& reply) {
-    if (request.header("authorization").empty()) return reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""});
-    if (request.target == "/there?a=%2Fb%20c") return reply.respond(200, {}, kBytes);
-    if (request.target == "/loop") return reply.respond(302, {"Location: /loop"});
-    reply.respond(307, {"Location: " + location});
-  }, options);
+  Pair pair(
+      [&](const Request& request, Reply& reply) {
+        if (request.header("authorization").empty()) return reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""});
+        if (request.target == "/there?a=%2Fb%20c") return reply.respond(200, {}, kBytes);
+        if (request.target == "/loop") return reply.respond(302, {"Location: /loop"});
+        reply.respond(307, {"Location: " + location});
+      },
+      options);
   SECTION("to another host, without Authorization") {
     location = "http://" + elsewhere.host() + "/cdn/x?signature=a%2Bb";
     CHECK(pair.read() == kBytes);
@@ -421,11 +450,14 @@ TEST_CASE("a host that redirects back to us does not bring Authorization back") 
   TestServer middle([&](const Request&, Reply& reply) { reply.respond(302, {"Location: http://" + home + "/back"}); });
   RegistryOptions options = quick();
   options.credentials = [](const std::string&, const Call&) { return Credentials{"me", "secret", "", ""}; };
-  Pair pair([&](const Request& request, Reply& reply) {
-    if (request.target == "/back") return reply.respond(request.header("authorization").empty() ? 200 : 400, {}, kBytes);
-    if (request.header("authorization").empty()) return reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""});
-    reply.respond(302, {"Location: http://" + middle.host() + "/"});
-  }, options);
+  Pair pair(
+      [&](const Request& request, Reply& reply) {
+        if (request.target == "/back")
+          return reply.respond(request.header("authorization").empty() ? 200 : 400, {}, kBytes);
+        if (request.header("authorization").empty()) return reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""});
+        reply.respond(302, {"Location: http://" + middle.host() + "/"});
+      },
+      options);
   home = pair.server.host();
   CHECK(pair.read() == kBytes);
 }
@@ -444,10 +476,13 @@ TEST_CASE("tokens") {
   RegistryOptions options = quick();
   Credentials credentials;
   options.credentials = [&](const std::string&, const Call&) { return credentials; };
-  Pair pair([&](const Request& request, Reply& reply) {
-    if (request.header("authorization") == accepted) return reply.respond(200, {kManifestType}, kManifest);
-    reply.respond(401, {"WWW-Authenticate: Bearer realm=\"http://" + tokens.host() + "/token\",service=\"the registry\",scope=\"repository:a/b:pull\""});
-  }, options);
+  Pair pair(
+      [&](const Request& request, Reply& reply) {
+        if (request.header("authorization") == accepted) return reply.respond(200, {kManifestType}, kManifest);
+        reply.respond(401, {"WWW-Authenticate: Bearer realm=\"http://" + tokens.host() +
+                            "/token\",service=\"the registry\",scope=\"repository:a/b:pull\""});
+      },
+      options);
   std::string message;
   SECTION("anonymous, one for many requests") {
     for (int i = 0; i < 3; ++i) pair.repository.manifest("v1", soon());
@@ -460,13 +495,16 @@ TEST_CASE("tokens") {
     credentials = {"me", "secret", "", ""};
     pair.repository.manifest("v1", soon());
     CHECK(tokens.requests()[0].header("authorization") == "Basic bWU6c2VjcmV0");
-    for (const Request& request : pair.server.requests()) CHECK_THAT(request.header("authorization"), !Catch::Contains("Basic"));
+    for (const Request& request : pair.server.requests())
+      CHECK_THAT(request.header("authorization"), !Catch::Contains("Basic"));
   }
   SECTION("with an identity token") {
     credentials.identity_token = "id/+";
     pair.repository.manifest("v1", soon());
     CHECK(tokens.requests()[0].method == "POST");
-    CHECK(tokens.requests()[0].body == "grant_type=refresh_token&client_id=ipcs&refresh_token=id%2F%2B&service=the%20registry&scope=repository%3Aa%2Fb%3Apull");
+    CHECK(tokens.requests()[0].body ==
+          "grant_type=refresh_token&client_id=ipcs&refresh_token=id%2F%2B&service=the%20registry&scope=repository%3Aa%"
+          "2Fb%3Apull");
   }
   SECTION("with a registry token") {
     credentials.registry_token = "t1";
@@ -503,7 +541,8 @@ TEST_CASE("tokens") {
     token_status = 401;
     answer = R"({"details":"incorrect username or password"})";
     CHECK(pair.manifest_failure(&message) == Code::kUnauthenticated);
-    CHECK(message == "registry " + pair.server.host() + ": a/b: manifest v1: token server http://" + tokens.host() + "/token: 401 Status: incorrect username or password");
+    CHECK(message == "registry " + pair.server.host() + ": a/b: manifest v1: token server http://" + tokens.host() +
+                         "/token: 401 Status: incorrect username or password");
     CHECK(served == 1);
   }
   SECTION("the token server talks nonsense") {
@@ -522,10 +561,14 @@ TEST_CASE("passwords") {
     CHECK(host.starts_with("127.0.0.1:"));
     return credentials;
   };
-  Pair pair([&](const Request& request, Reply& reply) {
-    if (request.header("authorization") == "Basic bWU6c2VjcmV0") return reply.respond(200, {kManifestType}, kManifest);
-    reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""}, R"({"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]})");
-  }, options);
+  Pair pair(
+      [&](const Request& request, Reply& reply) {
+        if (request.header("authorization") == "Basic bWU6c2VjcmV0")
+          return reply.respond(200, {kManifestType}, kManifest);
+        reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""},
+                      R"({"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]})");
+      },
+      options);
   SECTION("are sent when asked for, and then at once") {
     pair.repository.manifest("v1", soon());
     pair.repository.manifest("v1", soon());
@@ -562,32 +605,38 @@ TEST_CASE("nothing hangs for ever") {
     CHECK(pair.server.requests().size() == 2);
   }
   SECTION("a header by drops") {
-    Pair pair([](const Request&, Reply& reply) {
-      reply.raw("HTTP/1.1 200 OK\r\n");
-      for (int i = 0;; ++i) {
-        reply.raw(i % 10 == 9 ? "\r\nX" : i % 10 == 1 ? ": " : "y");
-        std::this_thread::sleep_for(milliseconds(50));
-      }
-    }, options);
+    Pair pair(
+        [](const Request&, Reply& reply) {
+          reply.raw("HTTP/1.1 200 OK\r\n");
+          for (int i = 0;; ++i) {
+            reply.raw(i % 10 == 9 ? "\r\nX" : i % 10 == 1 ? ": " : "y");
+            std::this_thread::sleep_for(milliseconds(50));
+          }
+        },
+        options);
     CHECK(pair.manifest_failure(&message) == Code::kUnavailable);
     CHECK_THAT(message, Catch::Contains("no answer in time"));
   }
   SECTION("a body by drops") {
-    Pair pair([](const Request&, Reply& reply) {
-      reply.raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
-      for (const char c : kBytes) {
-        reply.raw({&c, 1});
-        std::this_thread::sleep_for(milliseconds(20));
-      }
-    }, options);
+    Pair pair(
+        [](const Request&, Reply& reply) {
+          reply.raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+          for (const char c : kBytes) {
+            reply.raw({&c, 1});
+            std::this_thread::sleep_for(milliseconds(20));
+          }
+        },
+        options);
     CHECK(pair.read_failure(&message) == Code::kUnavailable);
     CHECK_THAT(message, Catch::Contains("nothing came for too long"));
   }
   SECTION("a chunked body that stops") {
-    Pair pair([](const Request&, Reply& reply) {
-      reply.raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab");
-      reply.hang();
-    }, options);
+    Pair pair(
+        [](const Request&, Reply& reply) {
+          reply.raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab");
+          reply.hang();
+        },
+        options);
     CHECK(pair.read_failure(&message) == Code::kUnavailable);
   }
   SECTION("the caller's deadline") {
@@ -600,11 +649,13 @@ TEST_CASE("nothing hangs for ever") {
     patient.retry.first = std::chrono::seconds(60);
     patient.retry.longest = std::chrono::seconds(60);
     for (const std::string what : {"hang", "drop", "busy"}) {
-      Pair pair([&](const Request&, Reply& reply) {
-        if (what == "busy") return reply.respond(503);
-        if (what == "drop") reply.raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc");
-        reply.hang();
-      }, patient);
+      Pair pair(
+          [&](const Request&, Reply& reply) {
+            if (what == "busy") return reply.respond(503);
+            if (what == "drop") reply.raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc");
+            reply.hang();
+          },
+          patient);
       std::stop_source stop;
       std::jthread stopper([&] {
         std::this_thread::sleep_for(milliseconds(150));
@@ -614,14 +665,17 @@ TEST_CASE("nothing hangs for ever") {
     }
   }
   SECTION("a server that takes no bytes") {
-    Pair pair([](const Request& request, Reply& reply) {
-      if (request.method == "POST") return reply.respond(202, {"Location: /upload"});
-      reply.hang();
-    }, options);
+    Pair pair(
+        [](const Request& request, Reply& reply) {
+          if (request.method == "POST") return reply.respond(202, {"Location: /upload"});
+          reply.hang();
+        },
+        options);
     // It reads bodies before it answers, so the one that stops here is the source.
     Memory here;
     const Descriptor blob = here.add(kOciLayer, kBytes);
-    CHECK(failure([&] { pair.repository.put(blob, here, Call::within(milliseconds(700))); }) == Code::kDeadlineExceeded);
+    CHECK(failure([&] { pair.repository.put(blob, here, Call::within(milliseconds(700))); }) ==
+          Code::kDeadlineExceeded);
   }
   SECTION("a port where nobody listens") {
     Registry registry("127.0.0.1:1", options);
@@ -659,12 +713,15 @@ TEST_CASE("foreign layers come from their urls, without secrets") {
   });
   RegistryOptions options = quick();
   options.credentials = [](const std::string&, const Call&) { return Credentials{"me", "secret", "", ""}; };
-  Pair pair([&](const Request& request, Reply& reply) {
-    if (request.header("authorization").empty()) return reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""});
-    reply.respond(404);
-  }, options);
+  Pair pair(
+      [&](const Request& request, Reply& reply) {
+        if (request.header("authorization").empty()) return reply.respond(401, {"WWW-Authenticate: Basic realm=\"x\""});
+        reply.respond(404);
+      },
+      options);
   const Descriptor foreign = Descriptor(std::string(kDockerForeignPrefix) + ".gzip", kBlob.digest(), kBlob.size())
                                  .with_urls({"ipfs://abc", "http://" + elsewhere.host() + "/layer"});
   CHECK(read_whole(pair.repository, foreign, 1 << 20, soon()) == kBytes);
-  CHECK(failure([&] { read_whole(pair.repository, kBlob.with_urls(foreign.urls()), 1 << 20, soon()); }) == Code::kNotFound);
+  CHECK(failure([&] { read_whole(pair.repository, kBlob.with_urls(foreign.urls()), 1 << 20, soon()); }) ==
+        Code::kNotFound);
 }

@@ -71,7 +71,8 @@ class Memory : public BlobSource, public BlobTarget {
 
 // The text of a manifest with the config and layers given.
 inline std::string manifest_text(const Descriptor& config, const std::vector<Descriptor>& layers) {
-  std::string text = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":)" + config.text() + R"(,"layers":[)";
+  std::string text = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":)" +
+                     config.text() + R"(,"layers":[)";
   for (size_t i = 0; i < layers.size(); ++i) text += (i == 0 ? "" : ",") + layers[i].text();
   return text + "]}";
 }
@@ -95,7 +96,8 @@ inline Descriptor add_image(Memory& memory, size_t layer_size = 100'000) {
   std::vector<std::string> entries;
   for (const std::string architecture : {"amd64", "arm64"}) {
     const Descriptor own = memory.add(kOciLayerZstd, noise(5000, architecture == "amd64" ? 2 : 3));
-    const Descriptor config = memory.add(kOciConfig, R"({"architecture":")" + architecture + R"(","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})");
+    const Descriptor config = memory.add(kOciConfig, R"({"architecture":")" + architecture +
+                                                         R"(","os":"linux","rootfs":{"type":"layers","diff_ids":[]}})");
     const Descriptor manifest = memory.add(kOciManifest, manifest_text(config, {shared, own}));
     entries.push_back(with_platform(manifest, R"({"architecture":")" + architecture + R"(","os":"linux"})"));
   }

@@ -20,7 +20,8 @@
 namespace ipcs::oci::test {
 
 void Reply::respond(int status, const std::vector<std::string>& headers, std::string_view body, bool with_body) {
-  std::string text = "HTTP/1.1 " + std::to_string(status) + " Status\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  std::string text =
+      "HTTP/1.1 " + std::to_string(status) + " Status\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   for (const std::string& header : headers) text += header + "\r\n";
   raw(text + "\r\n");
   if (with_body) raw(body);
@@ -161,8 +162,12 @@ TestServer::~TestServer() {
   for (std::thread& thread : state_->threads) thread.join();
 }
 
-std::string TestServer::host() const { return "127.0.0.1:" + std::to_string(port()); }
-int TestServer::port() const { return state_->listener.address().port(); }
+std::string TestServer::host() const {
+  return "127.0.0.1:" + std::to_string(port());
+}
+int TestServer::port() const {
+  return state_->listener.address().port();
+}
 
 std::vector<Request> TestServer::requests() const {
   const std::lock_guard lock(state_->mutex);
@@ -171,7 +176,8 @@ std::vector<Request> TestServer::requests() const {
 
 size_t TestServer::count(const std::string& method, const std::string& part_of_target) const {
   size_t n = 0;
-  for (const Request& request : requests()) n += request.method == method && request.target.find(part_of_target) != std::string::npos;
+  for (const Request& request : requests())
+    n += request.method == method && request.target.find(part_of_target) != std::string::npos;
   return n;
 }
 

@@ -35,7 +35,8 @@ class Reply {
   virtual void hang() = 0;
 
   // A whole answer with a Content-Length; `headers` are lines without their ends.
-  void respond(int status, const std::vector<std::string>& headers = {}, std::string_view body = {}, bool with_body = true);
+  void respond(int status, const std::vector<std::string>& headers = {}, std::string_view body = {},
+               bool with_body = true);
 };
 
 class TestServer {

@@ -16,7 +16,9 @@ using Poco::Net::Context;
 
 namespace {
 
-Call soon() { return Call::within(std::chrono::seconds(20)); }
+Call soon() {
+  return Call::within(std::chrono::seconds(20));
+}
 
 const std::string kText = manifest_text(Descriptor(std::string(kOciConfig), Digest::of("{}"), 2), {});
 
@@ -28,7 +30,9 @@ void run(const std::string& command) {
 // An authority and what it signed, made by the openssl command.
 struct Authority {
   Authority() {
-    run("cd " + path() + " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt");
+    run("cd " + path() +
+        " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout "
+        "ca.key -out ca.crt");
     sign("address", "IP:127.0.0.1");
     sign("name", "DNS:localhost");
     sign("other", "DNS:other.example");
@@ -37,13 +41,16 @@ struct Authority {
   std::string path() const { return temporary.path; }
   std::string file(const std::string& name) const { return temporary.path / name; }
   void sign(const std::string& name, const std::string& alternative) const {
-    run("cd " + path() + " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " + name + ".key -out " + name +
-        ".csr && printf 'subjectAltName=" + alternative + "' > " + name + ".ext && openssl x509 -req -in " + name + ".csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile " + name +
-        ".ext -out " + name + ".cert");
+    run("cd " + path() + " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name +
+        " -keyout " + name + ".key -out " + name + ".csr && printf 'subjectAltName=" + alternative + "' > " + name +
+        ".ext && openssl x509 -req -in " + name + ".csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile " +
+        name + ".ext -out " + name + ".cert");
   }
   Context::Ptr server(const std::string& name, bool wants_certificate = false) const {
-    Context::Ptr context(new Context(Context::TLS_SERVER_USE, file(name + ".key"), file(name + ".cert"), file("ca.crt"), Context::VERIFY_NONE));
-    if (wants_certificate) SSL_CTX_set_verify(context->sslContext(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    Context::Ptr context(new Context(Context::TLS_SERVER_USE, file(name + ".key"), file(name + ".cert"), file("ca.crt"),
+                                     Context::VERIFY_NONE));
+    if (wants_certificate)
+      SSL_CTX_set_verify(context->sslContext(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     return context;
   }
   Temporary temporary;
@@ -64,14 +71,18 @@ RegistryOptions believing(const std::string& ca) {
   return options;
 }
 
-void answer(const Request&, Reply& reply) { reply.respond(200, {"Content-Type: " + std::string(kOciManifest)}, kText); }
+void answer(const Request&, Reply& reply) {
+  reply.respond(200, {"Content-Type: " + std::string(kOciManifest)}, kText);
+}
 
 Code pull(const std::string& host, const RegistryOptions& options, std::string* message = nullptr) {
-  return failure([&] {
-    Registry registry(host, options);
-    Repository repository(registry, "a/b");
-    for (int i = 0; i < 3; ++i) repository.manifest("v1", soon());
-  }, message);
+  return failure(
+      [&] {
+        Registry registry(host, options);
+        Repository repository(registry, "a/b");
+        for (int i = 0; i < 3; ++i) repository.manifest("v1", soon());
+      },
+      message);
 }
 
 }  // namespace
@@ -98,12 +109,14 @@ TEST_CASE("certificates that are refused, once") {
     RegistryOptions options = believing("");
     options.transport = Transport::kHttps;
     CHECK(pull(server.host(), options, &message) == Code::kFailedPrecondition);
-    CHECK_THAT(message, Catch::StartsWith("registry " + server.host() + ": a/b: manifest v1: ") && Catch::Contains("the certificate is refused: "));
+    CHECK_THAT(message, Catch::StartsWith("registry " + server.host() + ": a/b: manifest v1: ") &&
+                            Catch::Contains("the certificate is refused: "));
     CHECK(server.requests().empty());
   }
   SECTION("for another name") {
     TestServer server(answer, authority().server("other"));
-    CHECK(pull("localhost:" + std::to_string(server.port()), believing(authority().file("ca.crt")), &message) == Code::kFailedPrecondition);
+    CHECK(pull("localhost:" + std::to_string(server.port()), believing(authority().file("ca.crt")), &message) ==
+          Code::kFailedPrecondition);
     CHECK_THAT(message, Catch::Contains("hostname mismatch"));
   }
 }
@@ -149,10 +162,12 @@ TEST_CASE("what is not TLS") {
 TEST_CASE("https never becomes http by a redirect, and no secret leaves it") {
   TestServer plain(answer);
   std::string challenge;
-  TestServer server([&](const Request&, Reply& reply) {
-    if (!challenge.empty()) return reply.respond(401, {"WWW-Authenticate: " + challenge});
-    reply.respond(307, {"Location: http://" + plain.host() + "/x"});
-  }, authority().server("address"));
+  TestServer server(
+      [&](const Request&, Reply& reply) {
+        if (!challenge.empty()) return reply.respond(401, {"WWW-Authenticate: " + challenge});
+        reply.respond(307, {"Location: http://" + plain.host() + "/x"});
+      },
+      authority().server("address"));
   RegistryOptions options = believing(authority().file("ca.crt"));
   options.credentials = [](const std::string&, const Call&) { return Credentials{"me", "secret", "", ""}; };
   std::string message;

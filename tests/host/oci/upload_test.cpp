@@ -13,7 +13,9 @@ using ipcs::Code;
 
 namespace {
 
-Call soon() { return Call::within(std::chrono::seconds(20)); }
+Call soon() {
+  return Call::within(std::chrono::seconds(20));
+}
 
 RegistryOptions quick() {
   RegistryOptions options;
@@ -29,8 +31,8 @@ struct Store {
   std::string bytes;
   bool open = false;
   bool done = false;
-  int lost_answers = 0;    // answers to PATCH that the client does not get
-  int forgotten = 0;       // uploads that are gone when they are asked about
+  int lost_answers = 0;     // answers to PATCH that the client does not get
+  int forgotten = 0;        // uploads that are gone when they are asked about
   size_t keeps = SIZE_MAX;  // of each PATCH
 
   void operator()(const Request& request, Reply& reply) {
@@ -47,7 +49,8 @@ struct Store {
         open = false;
         return reply.respond(404);
       }
-      return reply.respond(204, {"Location: /upload/1?state=b", "Range: 0-" + std::to_string(bytes.empty() ? 0 : bytes.size() - 1)});
+      return reply.respond(
+          204, {"Location: /upload/1?state=b", "Range: 0-" + std::to_string(bytes.empty() ? 0 : bytes.size() - 1)});
     }
     if (request.method == "PATCH") {
       const std::string range = request.header("content-range");
@@ -59,7 +62,8 @@ struct Store {
     }
     bytes += request.body;
     const std::string digest = request.target.substr(request.target.find("digest=") + 7);
-    if (digest != percent_encode(Digest::of(bytes).to_string())) return reply.respond(400, {}, R"({"errors":[{"code":"DIGEST_INVALID","message":"no"}]})");
+    if (digest != percent_encode(Digest::of(bytes).to_string()))
+      return reply.respond(400, {}, R"({"errors":[{"code":"DIGEST_INVALID","message":"no"}]})");
     open = false;
     done = true;
     reply.respond(201, {"Docker-Content-Digest: " + Digest::of(bytes).to_string()});
@@ -148,7 +152,9 @@ TEST_CASE("uploads") {
 
 TEST_CASE("an upload's place that is none") {
   std::string location;
-  TestServer server([&](const Request&, Reply& reply) { location.empty() ? reply.respond(202) : reply.respond(202, {"Location: " + location}); });
+  TestServer server([&](const Request&, Reply& reply) {
+    location.empty() ? reply.respond(202) : reply.respond(202, {"Location: " + location});
+  });
   Registry registry(server.host(), quick());
   Repository repository(registry, "a/b");
   Memory here;
@@ -198,6 +204,7 @@ TEST_CASE("mounts that are refused are uploads") {
   repository.put(blob, here, soon());
   CHECK(store.done);
   const auto requests = server.requests();
-  CHECK(requests[0].target == "/v2/a/b/blobs/uploads/?mount=" + percent_encode(blob.digest().to_string()) + "&from=secret%2Fplace");
+  CHECK(requests[0].target ==
+        "/v2/a/b/blobs/uploads/?mount=" + percent_encode(blob.digest().to_string()) + "&from=secret%2Fplace");
   CHECK(requests.size() == 4);
 }
