@@ -91,7 +91,8 @@ class Scanner {
       std::string name = key();
       if (!keys.insert(name).second) fail("\"" + one_line(name, 60) + "\" twice in one object");
       expect(':');
-      span.members.emplace_back(std::move(name), value(depth + 1));
+      span.keys.push_back(std::move(name));
+      span.elements.push_back(value(depth + 1));
       space();
       if (peek() != ',') break;
       ++at_;
@@ -124,10 +125,8 @@ class Scanner {
 }  // namespace
 
 const JsonSpan* JsonSpan::find(std::string_view key) const noexcept {
-  for (const auto& [name, span] : members) {
-    if (name == key) return &span;
-  }
-  return nullptr;
+  const auto found = std::find(keys.begin(), keys.end(), key);
+  return found == keys.end() ? nullptr : &elements[static_cast<size_t>(found - keys.begin())];
 }
 
 JsonText JsonText::parse(std::string text, std::string_view name) {
@@ -150,9 +149,9 @@ void JsonEdit::replace(const JsonSpan& span, std::string json) {
 void JsonEdit::set(const JsonSpan& object, std::string_view key, std::string json) {
   if (const JsonSpan* present = object.find(key)) return replace(*present, std::move(json));
   // After the last member, or after the brace.
-  const size_t at = object.members.empty() ? object.begin + 1 : object.members.back().second.end;
+  const size_t at = object.elements.empty() ? object.begin + 1 : object.elements.back().end;
   const std::string member = json_quote(key) + ":" + std::move(json);
-  const bool first = object.members.empty() && std::none_of(changes_.begin(), changes_.end(), [&](const Change& c) {
+  const bool first = object.elements.empty() && std::none_of(changes_.begin(), changes_.end(), [&](const Change& c) {
                        return c.begin == at && c.end == at;
                      });
   changes_.push_back({at, at, (first ? "" : ",") + member});

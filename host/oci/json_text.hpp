@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace ipcs::oci {
@@ -13,8 +12,8 @@ namespace ipcs::oci {
 struct JsonSpan {
   size_t begin = 0;
   size_t end = 0;
-  std::vector<std::pair<std::string, JsonSpan>> members;  // of an object
-  std::vector<JsonSpan> elements;                         // of an array
+  std::vector<std::string> keys;   // of an object
+  std::vector<JsonSpan> elements;  // of an array, or the values of an object, in their order
 
   // The member called `key`, or null.
   const JsonSpan* find(std::string_view key) const noexcept;
