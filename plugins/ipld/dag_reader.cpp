@@ -136,7 +136,12 @@ size_t DagReader::read_at(uint64_t offset, std::span<uint8_t> out) {
   }
   next_ = offset;
   for (size_t done = 0; done < count;) {
-    descend(next_, offset + count);
+    try {
+      descend(next_, offset + count);
+    } catch (...) {
+      next_ = offset;  // whoever tries again reads on
+      throw;
+    }
     const Step& leaf = path_.back();
     const auto inside = static_cast<size_t>(next_ - leaf.begin);
     const size_t taken = std::min(count - done, leaf.node->data.size() - inside);

@@ -1,0 +1,90 @@
+// ipcs.blocks/1: a walk over a blob's DAG that fetches inner nodes alone.
+#include <deque>
+
+#include "ipld/dag_pb.hpp"
+#include "ipld/dag_reader.hpp"
+#include "ipld/unixfs.hpp"
+#include "kubo_store.hpp"
+
+namespace ipcs::ipfs_http {
+namespace {
+
+// What a link takes in a node, at least: two tags, two lengths and a hash of 20 bytes. A dag-pb node that has less room
+// than that beside the bytes of the file is a leaf.
+constexpr uint64_t kLeastLink = 38;
+
+class DagCursor final : public plugin::BlockCursor {
+ public:
+  DagCursor(KuboStore& store, std::string digest, const BlobRow& row)
+      : store_(store), digest_(std::move(digest)), source_(store.cache(), kubo::Reach::kNetwork) {
+    stack_.push_back({row.cid, 0, row.size, 0, 0});
+  }
+
+  std::vector<plugin::BlockEntry> next(const plugin::Call& call, size_t capacity) override {
+    std::vector<plugin::BlockEntry> entries;
+    source_.set_call(&call);
+    while (entries.size() < capacity && !stack_.empty()) {
+      call.check();
+      const Item item = stack_.back();
+      stack_.pop_back();
+      entries.push_back(visit(call, item));
+    }
+    source_.set_call(nullptr);
+    return entries;
+  }
+
+ private:
+  struct Item {
+    ipld::Cid cid;
+    uint64_t offset, length;
+    uint64_t tsize;  // 0: not known
+    size_t depth;
+  };
+
+  plugin::BlockEntry visit(const plugin::Call& call, const Item& item) {
+    plugin::BlockEntry entry{item.cid.to_string(), item.tsize, item.offset, item.length, true, false};
+    const bool raw = item.cid.codec() == ipld::Codec::kRaw;
+    if (raw) entry.size = item.length;
+    const bool small = item.depth > 0 && item.tsize >= item.length && item.tsize - item.length < kLeastLink;
+    if (raw || small) {
+      entry.local = store_.cache().find(item.cid) != nullptr || store_.rpc().block_has(call, item.cid);
+      return entry;
+    }
+    if (item.depth >= ipld::kMaxDepth) broken(item.cid, "is too deep below the root");
+    const ipld::Bytes block = source_.get(item.cid);
+    ipld::verify(item.cid, block);
+    entry.size = block.size();
+    entry.local = true;
+    const ipld::Node node = ipld::decode_dag_pb(block);
+    entry.leaf = node.links.empty();
+    if (entry.leaf) return entry;
+    const ipld::Unixfs unixfs = ipld::Unixfs::decode(node.data.value_or(ipld::Bytes()));
+    if (unixfs.block_sizes.size() != node.links.size()) broken(item.cid, "lists other sizes than links");
+    uint64_t at = item.offset + (unixfs.data ? unixfs.data->size() : 0);
+    std::vector<Item> children;
+    for (size_t i = 0; i < node.links.size(); ++i) {
+      const uint64_t length = unixfs.block_sizes[i];
+      if (length > item.offset + item.length - std::min(at, item.offset + item.length)) broken(item.cid, "has more bytes than its parent says");
+      children.push_back({node.links[i].cid, at, length, node.links[i].tsize, item.depth + 1});
+      at += length;
+    }
+    stack_.insert(stack_.end(), children.rbegin(), children.rend());
+    return entry;
+  }
+  [[noreturn]] void broken(const ipld::Cid& cid, const std::string& how) const {
+    throw Error(Code::kDataLoss, "blob " + digest_ + ": block " + cid.to_string() + " " + how);
+  }
+
+  KuboStore& store_;
+  const std::string digest_;
+  CacheSource source_;
+  std::vector<Item> stack_;  // the next one last
+};
+
+}  // namespace
+
+std::unique_ptr<plugin::BlockCursor> KuboStore::list_blocks(const plugin::Call&, std::string_view digest) {
+  return std::make_unique<DagCursor>(*this, std::string(digest), row_of(digest));
+}
+
+}  // namespace ipcs::ipfs_http

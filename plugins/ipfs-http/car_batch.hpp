@@ -1,0 +1,43 @@
+// Blocks on their way to Kubo: a CAR that is whole in itself, so that one request stores and pins it.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "ipld/car.hpp"
+#include "ipld/cid.hpp"
+#include "kubo/rpc.hpp"
+
+namespace ipcs::ipfs_http {
+
+// Collects blocks; `send` gives them to Kubo under one pin.
+//
+// The pin is of a *guard*: a node made up for the purpose that links to every block of the CAR as if it were raw. Kubo
+// finds and keeps blocks by multihash, so the guard keeps them whatever they are, and pinning it reads no further than
+// this CAR. A random number in it makes it no other CAR's, so that dropping its pin harms nobody. So Kubo's garbage collection never sees a block of an unfinished blob without a pin, no pin walk ever leaves
+// for the network, and the pin lock is held for one CAR at a time.
+class CarBatch final : public ipld::BlockSink {
+ public:
+  CarBatch();
+  void put(const ipld::Cid& cid, ipld::BytesView data) override;
+
+  uint64_t bytes() const noexcept { return sections_.size(); }
+  bool empty() const noexcept { return links_.empty(); }
+  // The root that send() will pin.
+  ipld::Cid root() const;
+  // Stores and pins. Not empty. Throws Error as Rpc::dag_import does.
+  void send(const plugin::Call& call, kubo::Rpc& rpc) const;
+
+ private:
+  struct Linked {
+    ipld::Cid cid;
+    uint64_t size;
+  };
+  ipld::Bytes guard() const;
+
+  std::array<uint8_t, 16> nonce_;
+  ipld::Bytes sections_;  // of the CAR
+  std::vector<Linked> links_;
+};
+
+}  // namespace ipcs::ipfs_http

@@ -1,0 +1,83 @@
+// The backend's local state: which digests there are, what is pinned for the time being, what is left to do in Kubo.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "database.hpp"
+#include "ipld/cid.hpp"
+
+namespace ipcs::ipfs_http {
+
+// What a digest is the hash of.
+enum class Reading : int64_t { kBytes = 0, kRoot = 1 };
+
+struct BlobRow {
+  std::string digest;
+  ipld::Cid cid;  // of the root
+  uint64_t size = 0;
+  int64_t created_ns = 0;
+  Reading reading = Reading::kBytes;
+  bool verified = true;  // false: a claim, whose bytes have to be hashed before one of them is served
+};
+
+// Work in Kubo that a removal leaves behind.
+enum class ChoreKind : int64_t { kRemove = 0, kQuarantine = 1 };
+struct Chore {
+  std::string digest;
+  ChoreKind kind = ChoreKind::kRemove;
+};
+
+// index.db in the state directory. [thread-safe]. Functions throw Error as Database's do. What changes blobs and chores is
+// synced to the disk before they return; the rest survives a kill only.
+class Index {
+ public:
+  explicit Index(const std::string& directory);
+
+  std::string meta(const std::string& key);
+  void set_meta(const std::string& key, const std::string& value);
+
+  std::optional<BlobRow> find(std::string_view digest);
+  // Rows behind `after` in the order of digests.
+  std::vector<BlobRow> list(std::string_view after, size_t limit);
+  std::vector<std::string> claims(size_t limit);
+  // Puts a row in the place of the one that may be there, and drops the digest's chore.
+  void put(const BlobRow& row);
+  // Rows found in Kubo; those whose digest is known stay as they are. Returns how many are new.
+  size_t add_claims(const std::vector<BlobRow>& rows);
+  // Takes a row out and leaves the chore. False when there is none.
+  bool remove(std::string_view digest, ChoreKind kind);
+  // Bytes of all blobs; one DAG under several digests is counted once.
+  uint64_t bytes() const noexcept { return bytes_; }
+
+  std::vector<Chore> chores(size_t limit);
+  void finish_chore(std::string_view digest);
+
+  // A pin that may be there, from before it is made until it has been dropped.
+  void note_pin(const ipld::Cid& cid);
+  // From `at_ns` (of the system's clock) on it may be dropped.
+  void release_pin(const ipld::Cid& cid, int64_t at_ns);
+  // Of a start: nobody uses any.
+  void release_all_pins();
+  std::vector<ipld::Cid> released_pins(int64_t now_ns, size_t limit);
+  void forget_pin(const ipld::Cid& cid);
+  size_t pins();
+
+ private:
+  // Whether another digest has the same DAG.
+  bool shared(Database& database, const ipld::Cid& cid, std::string_view digest);
+
+  std::mutex write_mutex_;
+  Database write_;
+  std::mutex notes_mutex_;
+  Database notes_;  // writes without a sync
+  std::mutex read_mutex_;
+  Database read_;
+  std::atomic<uint64_t> bytes_{0};
+};
+
+}  // namespace ipcs::ipfs_http

@@ -1,0 +1,101 @@
+// The thread that does in Kubo what removals and crashes left behind.
+#include "kubo_store.hpp"
+
+namespace ipcs::ipfs_http {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t kPage = 256;
+constexpr auto kSoon = 1s;     // until the next look while there is something to do
+constexpr auto kLater = 15s;   // otherwise, and after a failure
+constexpr auto kRepoAge = 60s; // of what is known about Kubo's disk
+
+}  // namespace
+
+void KuboStore::wake() noexcept {
+  const std::lock_guard lock(tidy_mutex_);
+  tidy_now_ = true;
+  tidy_wake_.notify_all();
+}
+
+void KuboStore::tidy() {
+  const plugin::Call call = tidy_call_.call();
+  for (;;) {
+    auto pause = kLater;
+    try {
+      look_at_kubo(call);
+      if (!read_only_) {
+        do_chores(call);
+        drop_pins(call);
+        if (const auto claims = index_.claims(1); !claims.empty()) {
+          verify_claim(call, row_of(claims.front()));
+          pause = 0s;
+        } else if (index_.pins() > 0 || !index_.chores(1).empty()) {
+          pause = kSoon;
+        }
+      }
+    } catch (const std::exception& e) {
+      // Kubo is away or in trouble: everything is tried again later.
+      host_.log(IPCS_LOG_DEBUG, e.what());
+    }
+    std::unique_lock lock(tidy_mutex_);
+    tidy_wake_.wait_for(lock, pause, [this] { return over_ || tidy_now_; });
+    if (over_) return;
+    tidy_now_ = false;
+  }
+}
+
+void KuboStore::look_at_kubo(const plugin::Call& call) {
+  static_cast<void>(kRepoAge);
+  try {
+    require_kubo(call);
+    const kubo::RepoStat stat = rpc_.repo_stat(call);
+    const std::lock_guard lock(identity_mutex_);
+    repo_ = stat;
+    if (!trouble_.empty()) host_.log(IPCS_LOG_INFO, "Kubo at " + rpc_.where() + ": is back");
+    trouble_.clear();
+  } catch (const Error& e) {
+    const std::lock_guard lock(identity_mutex_);
+    if (e.code() != Code::kCancelled && trouble_.empty()) host_.log(IPCS_LOG_WARN, e.what());
+    trouble_ = e.what();
+    if (identity_ == Identity::kSame) identity_ = Identity::kUnknown;  // it may come back as another one
+    throw;
+  }
+}
+
+bool KuboStore::is_being_read(const std::string& digest) {
+  const std::lock_guard lock(readers_mutex_);
+  return readers_.contains(digest);
+}
+
+void KuboStore::do_chores(const plugin::Call& call) {
+  for (const Chore& chore : index_.chores(kPage)) {
+    if (is_being_read(chore.digest)) continue;  // its blocks must not go before
+    const auto lock = locks_.lock(call, chore.digest);
+    if (index_.find(chore.digest)) continue;  // it was committed again
+    const std::string path = mfs_path(chore.digest);
+    if (chore.kind == ChoreKind::kRemove) {
+      rpc_.mfs_remove(call, path);
+    } else if (rpc_.mfs_stat(call, path)) {
+      const DigestParts parts = split_digest(chore.digest);
+      const std::string place = config_.prefix + "/quarantine/" + std::string(parts.algorithm);
+      rpc_.mfs_make_directory(call, place);
+      rpc_.mfs_move(call, path, place + "/" + std::string(parts.hex) + "." + std::to_string(now_ns()));
+    }
+    index_.finish_chore(chore.digest);
+  }
+}
+
+void KuboStore::drop_pins(const plugin::Call& call) {
+  for (;;) {
+    const auto cids = index_.released_pins(now_ns(), kPage);
+    for (const ipld::Cid& cid : cids) {
+      rpc_.unpin(call, cid);
+      index_.forget_pin(cid);
+    }
+    if (cids.size() < kPage) return;
+  }
+}
+
+}  // namespace ipcs::ipfs_http

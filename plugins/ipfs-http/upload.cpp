@@ -1,0 +1,159 @@
+// Turns on the pool's threads, and the end in the caller's.
+#include "upload.hpp"
+
+#include <algorithm>
+
+#include "ipcs/error.hpp"
+
+namespace ipcs::ipfs_http {
+namespace {
+constexpr size_t kReadStep = 1 << 20;
+constexpr size_t kTurns = 2;  // of one upload at a time: one builds while the other's batch travels
+}  // namespace
+
+UploadPool::UploadPool(size_t threads) {
+  for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+UploadPool::~UploadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void UploadPool::submit(std::shared_ptr<Upload> upload) {
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(upload));
+  changed_.notify_one();
+}
+
+void UploadPool::work() {
+  for (;;) {
+    std::shared_ptr<Upload> upload;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return over_ || !queue_.empty(); });
+      if (over_) return;
+      upload = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    upload->turn();
+  }
+}
+
+Upload::Build::Build() : sink([this](const ipld::Cid& cid, ipld::BytesView data) { batch.put(cid, data); }), builder(ipld::Profile(), sink) {}
+
+Upload::Upload(std::shared_ptr<StagedFile> file, Index& index, kubo::Rpc& rpc, UploadPool& pool)
+    : file_(std::move(file)), index_(index), rpc_(rpc), pool_(pool), pins_(std::make_unique<HeldPins>(index, rpc)) {}
+
+bool Upload::has_turn() const {
+  return !stopped_ && !failed_ && turns_ < kTurns && available_ >= taken_ + (turns_ + 1) * kBatchBytes;
+}
+
+void Upload::grown(uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  available_ = size;
+  if (has_turn()) submit();
+}
+
+void Upload::submit() {
+  if (!call_) call_ = std::make_unique<kubo::OwnCall>();
+  ++turns_;
+  pool_.submit(shared_from_this());
+}
+
+void Upload::turn() {
+  const plugin::Call call = call_->call();
+  bool lost = false;
+  try {
+    std::optional<CarBatch> full;
+    {
+      const std::lock_guard build(build_mutex_);
+      uint64_t size = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        if (!stopped_ && !failed_) size = available_;
+      }
+      if (size > 0) {
+        feed(call, size);
+        if (build_->batch.bytes() >= kBatchBytes) {
+          full = std::move(build_->batch);
+          build_->batch = CarBatch();
+        }
+      }
+    }
+    if (full) pins_->send(call, *full);
+  } catch (const std::exception&) {
+    lost = true;  // finish() tries again and tells
+  }
+  const std::lock_guard lock(mutex_);
+  failed_ = failed_ || lost;
+  --turns_;
+  if (has_turn()) submit();
+  if (turns_ == 0) idle_.notify_all();
+}
+
+void Upload::feed(const plugin::Call& call, uint64_t size) {
+  if (!build_) build_ = std::make_unique<Build>();
+  buffer_.resize(kReadStep);
+  while (build_->fed < size && build_->batch.bytes() < kBatchBytes) {
+    call.check();
+    const auto piece = std::span(buffer_).first(static_cast<size_t>(std::min<uint64_t>(kReadStep, size - build_->fed)));
+    if (file_->read_at(build_->fed, piece) != piece.size())
+      throw Error(Code::kDataLoss, "the staged file is shorter than it was");
+    build_->builder.append(piece);
+    build_->fed += piece.size();
+    const std::lock_guard lock(mutex_);
+    taken_ = build_->fed;
+  }
+}
+
+void Upload::stop() noexcept {
+  std::unique_lock lock(mutex_);
+  stopped_ = true;
+  if (call_) call_->cancel();
+  idle_.wait(lock, [this] { return turns_ == 0; });
+  pins_->release();
+}
+
+void Upload::reset() {
+  const std::lock_guard build(build_mutex_);
+  build_.reset();
+  const std::lock_guard lock(mutex_);
+  taken_ = 0;
+  failed_ = false;
+}
+
+ipld::Subtree Upload::finish(const plugin::Call& call, uint64_t size) {
+  {
+    std::unique_lock lock(mutex_);
+    stopped_ = true;  // no new turns
+    while (turns_ > 0) {
+      idle_.wait_for(lock, std::chrono::milliseconds(50));
+      call.check();
+    }
+  }
+  if (failed_) reset();
+  const std::lock_guard build(build_mutex_);
+  try {
+    feed(call, size);
+    while (build_->fed < size) {
+      pins_->send(call, build_->batch);
+      build_->batch = CarBatch();
+      feed(call, size);
+    }
+    const ipld::Subtree root = build_->builder.finish();
+    pins_->send(call, build_->batch);
+    return root;
+  } catch (...) {
+    build_.reset();
+    const std::lock_guard lock(mutex_);
+    taken_ = 0;
+    throw;
+  }
+}
+
+}  // namespace ipcs::ipfs_http

@@ -1,0 +1,100 @@
+// A staged file on its way to Kubo: leaves travel while bytes are still arriving.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "car_batch.hpp"
+#include "ipld/dag_builder.hpp"
+#include "kubo/patience.hpp"
+#include "pins.hpp"
+#include "staged_file.hpp"
+
+namespace ipcs::ipfs_http {
+
+inline constexpr uint64_t kBatchBytes = 8 << 20;  // of blocks in a CAR
+
+class Upload;
+
+// Threads that send batches of uploads in turn. [thread-safe]
+class UploadPool {
+ public:
+  explicit UploadPool(size_t threads);
+  ~UploadPool();
+  UploadPool(const UploadPool&) = delete;
+  UploadPool& operator=(const UploadPool&) = delete;
+
+  void submit(std::shared_ptr<Upload> upload);
+
+ private:
+  void work();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<Upload>> queue_;
+  bool over_ = false;
+  std::vector<std::thread> threads_;
+};
+
+// The DAG of one ingest, in Kubo's default layout. append notices, finish() and restart() come from one thread; the pool's
+// threads work beside it.
+class Upload : public std::enable_shared_from_this<Upload> {
+ public:
+  Upload(std::shared_ptr<StagedFile> file, Index& index, kubo::Rpc& rpc, UploadPool& pool);
+
+  // The file has grown to `size` bytes.
+  void grown(uint64_t size);
+  // Ends it: nothing more is sent. Returns once no thread works for it.
+  void stop() noexcept;
+  // Sends what is left and gives the root. What the pool could not send is sent again. Throws Error as Rpc does; finish()
+  // may be tried again then.
+  ipld::Subtree finish(const plugin::Call& call, uint64_t size);
+  // Pins that hold the DAG; valid until stop(), released there.
+  HeldPins& pins() noexcept { return *pins_; }
+
+ private:
+  friend class UploadPool;
+  // The part that is begun anew when something failed.
+  struct Build {
+    CarBatch batch;
+    ipld::BlockCallback sink;
+    ipld::DagBuilder builder;
+    uint64_t fed = 0;
+    Build();
+  };
+  // Takes one batch to Kubo, on a pool's thread.
+  void turn();
+  // The caller holds mutex_.
+  void submit();
+  // Feeds the builder until the batch is full or `size` is reached. The caller holds build_mutex_.
+  void feed(const plugin::Call& call, uint64_t size);
+  void reset();
+  bool has_turn() const;
+
+  const std::shared_ptr<StagedFile> file_;
+  Index& index_;
+  kubo::Rpc& rpc_;
+  UploadPool& pool_;
+  std::unique_ptr<HeldPins> pins_;
+
+  std::mutex build_mutex_;  // held while the builder is fed, not while a batch travels
+  std::unique_ptr<Build> build_;
+  std::vector<uint8_t> buffer_;
+
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::unique_ptr<kubo::OwnCall> call_;  // of the turns; made with the first one
+  uint64_t available_ = 0;  // bytes of the file
+  uint64_t taken_ = 0;      // bytes that were fed
+  size_t turns_ = 0;        // queued or running
+  bool stopped_ = false;
+  bool failed_ = false;     // a batch of the pool's was lost: all has to be sent again
+};
+
+}  // namespace ipcs::ipfs_http
