@@ -133,6 +133,8 @@ std::string plugin_json(const Config& config, const std::string& name) {
   json object = found == config.plugins.end() ? json::object() : json::parse(found->second);
   if (name == "local" && !object.contains("path"))
     object["path"] = (std::filesystem::path(config.root) / "local").string();
+  if (name == "ipfs-http" && !object.contains("state"))
+    object["state"] = (std::filesystem::path(config.root) / "ipfs-http").string();
   return object.dump();
 }
 

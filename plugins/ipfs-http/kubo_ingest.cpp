@@ -19,8 +19,10 @@ KuboIngest::KuboIngest(KuboStore& store, std::string key, std::shared_ptr<Staged
 KuboIngest::~KuboIngest() { end_upload(); }
 
 void KuboIngest::end_upload() noexcept {
-  if (upload_) upload_->stop();
+  if (!upload_) return;
+  upload_->stop();
   upload_.reset();
+  store_.wake();  // its pins can go
 }
 
 void KuboIngest::require_open() const {

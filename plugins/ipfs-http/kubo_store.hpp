@@ -94,6 +94,7 @@ class KuboStore final : public plugin::ContentStore,
 
   // The thread that tidies up (tidying.cpp).
   void tidy();
+  bool tidy_once(const plugin::Call& call);
   void do_chores(const plugin::Call& call);
   void drop_pins(const plugin::Call& call);
   void look_at_kubo(const plugin::Call& call);

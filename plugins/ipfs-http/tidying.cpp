@@ -7,9 +7,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr size_t kPage = 256;
-constexpr auto kSoon = 1s;     // until the next look while there is something to do
-constexpr auto kLater = 15s;   // otherwise, and after a failure
-constexpr auto kRepoAge = 60s; // of what is known about Kubo's disk
+constexpr auto kSoon = 1s;    // between two rounds: what many commits and removals leave is done together
+constexpr auto kLater = 15s;  // the same, while there is nothing to do and after a failure
 
 }  // namespace
 
@@ -20,34 +19,43 @@ void KuboStore::wake() noexcept {
 }
 
 void KuboStore::tidy() {
+  using Clock = std::chrono::steady_clock;
   const plugin::Call call = tidy_call_.call();
+  Clock::time_point looked{};
   for (;;) {
-    auto pause = kLater;
+    bool busy = false, failed = false;
     try {
-      look_at_kubo(call);
-      if (!read_only_) {
-        do_chores(call);
-        drop_pins(call);
-        if (const auto claims = index_.claims(1); !claims.empty()) {
-          verify_claim(call, row_of(claims.front()));
-          pause = 0s;
-        } else if (index_.pins() > 0 || !index_.chores(1).empty()) {
-          pause = kSoon;
-        }
+      if (Clock::now() - looked >= kLater) {
+        look_at_kubo(call);
+        looked = Clock::now();
       }
+      if (!read_only_) busy = tidy_once(call);
     } catch (const std::exception& e) {
       // Kubo is away or in trouble: everything is tried again later.
       host_.log(IPCS_LOG_DEBUG, e.what());
+      looked = {};
+      failed = true;
     }
     std::unique_lock lock(tidy_mutex_);
-    tidy_wake_.wait_for(lock, pause, [this] { return over_ || tidy_now_; });
+    if (!failed) tidy_wake_.wait_for(lock, kSoon, [this] { return over_; });
+    tidy_wake_.wait_for(lock, busy ? 0s : kLater, [this] { return over_ || tidy_now_; });
     if (over_) return;
     tidy_now_ = false;
   }
 }
 
+// Returns whether something is left to do soon.
+bool KuboStore::tidy_once(const plugin::Call& call) {
+  do_chores(call);
+  drop_pins(call);
+  if (const auto claims = index_.claims(1); !claims.empty()) {
+    verify_claim(call, row_of(claims.front()));
+    return true;
+  }
+  return index_.pins() > 0 || !index_.chores(1).empty();
+}
+
 void KuboStore::look_at_kubo(const plugin::Call& call) {
-  static_cast<void>(kRepoAge);
   try {
     require_kubo(call);
     const kubo::RepoStat stat = rpc_.repo_stat(call);

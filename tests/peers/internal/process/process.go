@@ -98,12 +98,29 @@ func Start(t testing.TB, program string) *Daemon {
 }
 
 // StartIn is Start below a directory of the caller's, which may hold what an earlier daemon left, with more arguments.
+// With KUBO_API, the address of a Kubo's RPC API, the backend is ipfs-http with a place of its own in that Kubo.
 func StartIn(t testing.TB, program, base string, arguments ...string) *Daemon {
 	t.Helper()
 	root := filepath.Join(base, "root")
 	socket := filepath.Join(base, "content.sock")
+	backend := []string{"--backend", "local"}
+	if api := os.Getenv("KUBO_API"); api != "" && program == os.Getenv("IPCSD") {
+		backend = []string{"--backend", "ipfs-http", "--config", onKubo(t, base, api)}
+	}
 	return StartWith(t, program, root, socket,
-		append([]string{"--root", root, "--address", socket, "--backend", "local"}, arguments...)...)
+		append(append([]string{"--root", root, "--address", socket}, backend...), arguments...)...)
+}
+
+// onKubo writes the configuration of a backend ipfs-http whose state is below `base`.
+func onKubo(t testing.TB, base, api string) string {
+	t.Helper()
+	file := filepath.Join(base, "config.toml")
+	text := fmt.Sprintf("version = 1\n[plugins.ipfs-http]\nstate = %q\nprefix = %q\napi = %q\n",
+		filepath.Join(base, "ipfs-http"), "/"+filepath.Base(base), api)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // StartWith runs the program with these arguments alone, which lead to that root and to that socket among others.
