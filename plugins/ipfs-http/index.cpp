@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS blobs (digest TEXT PRIMARY KEY, cid TEXT NOT NULL, si
 CREATE INDEX IF NOT EXISTS blobs_by_cid ON blobs (cid);
 CREATE INDEX IF NOT EXISTS blobs_claimed ON blobs (digest) WHERE verified = 0;
 CREATE TABLE IF NOT EXISTS chores (digest TEXT PRIMARY KEY, kind INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS finished (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pins (cid TEXT PRIMARY KEY, released INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pins_released ON pins (released);
 )";
@@ -98,7 +99,7 @@ bool Index::shared(Database& database, const ipld::Cid& cid, std::string_view di
   return run.bind(text).bind(digest).step();
 }
 
-void Index::put(const BlobRow& row) {
+void Index::put(const BlobRow& row, std::string_view ingest) {
   const std::lock_guard lock(write_mutex_);
   Transaction transaction(write_);
   int64_t change = 0;
@@ -120,8 +121,22 @@ void Index::put(const BlobRow& row) {
       .bind(row.verified ? 1 : 0)
       .finish();
   Database::Run(write_, "DELETE FROM chores WHERE digest = ?").bind(row.digest).finish();
+  if (!ingest.empty()) Database::Run(write_, "INSERT OR IGNORE INTO finished VALUES (?)").bind(ingest).finish();
   transaction.commit();
   bytes_ += static_cast<uint64_t>(change);
+}
+
+std::vector<std::string> Index::finished_ingests() {
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT key FROM finished");
+  std::vector<std::string> keys;
+  while (run.step()) keys.push_back(run.text(0));
+  return keys;
+}
+
+void Index::forget_ingest(std::string_view key) {
+  const std::lock_guard lock(notes_mutex_);
+  Database::Run(notes_, "DELETE FROM finished WHERE key = ?").bind(key).finish();
 }
 
 size_t Index::add_claims(const std::vector<BlobRow>& rows) {
@@ -179,6 +194,11 @@ std::vector<Chore> Index::chores(size_t limit) {
 void Index::finish_chore(std::string_view digest) {
   const std::lock_guard lock(notes_mutex_);
   Database::Run(notes_, "DELETE FROM chores WHERE digest = ?").bind(digest).finish();
+}
+
+void Index::expect_chore(std::string_view digest) {
+  const std::lock_guard lock(notes_mutex_);
+  Database::Run(notes_, "INSERT OR IGNORE INTO chores VALUES (?, 0)").bind(digest).finish();
 }
 
 void Index::note_pin(const ipld::Cid& cid) {

@@ -45,8 +45,12 @@ class Index {
   // Rows behind `after` in the order of digests.
   std::vector<BlobRow> list(std::string_view after, size_t limit);
   std::vector<std::string> claims(size_t limit);
-  // Puts a row in the place of the one that may be there, and drops the digest's chore.
-  void put(const BlobRow& row);
+  // Puts a row in the place of the one that may be there, and drops the digest's chore. `ingest`: the key of the one whose
+  // bytes these are, or empty; it is finished from then on, whatever the file system still shows.
+  void put(const BlobRow& row, std::string_view ingest = {});
+  // Keys of ingests that are finished and may still have a file.
+  std::vector<std::string> finished_ingests();
+  void forget_ingest(std::string_view key);
   // Rows found in Kubo; those whose digest is known stay as they are. Returns how many are new.
   size_t add_claims(const std::vector<BlobRow>& rows);
   // Takes a row out and leaves the chore. False when there is none.
@@ -56,6 +60,8 @@ class Index {
 
   std::vector<Chore> chores(size_t limit);
   void finish_chore(std::string_view digest);
+  // Before an entry is made in Kubo: unless put() follows, it is to be removed.
+  void expect_chore(std::string_view digest);
 
   // A pin that may be there, from before it is made until it has been dropped.
   void note_pin(const ipld::Cid& cid);

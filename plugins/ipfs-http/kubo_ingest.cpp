@@ -86,7 +86,8 @@ void KuboIngest::commit(const plugin::Call& call, uint64_t size, std::string_vie
     const ipld::Cid root = root_for(call, digest, names_bytes);
     const bool there = !names_bytes && known && known->reading == Reading::kRoot && known->size == size;
     store_.publish(call, {std::string(digest), root, size, known && there ? known->created_ns : now_ns(),
-                          names_bytes ? Reading::kBytes : Reading::kRoot, true});
+                          names_bytes ? Reading::kBytes : Reading::kRoot, true},
+                   key_);
     drop();
     if (there) throw Error(Code::kAlreadyExists, "blob " + std::string(digest) + ": already exists");
   } catch (const Error& e) {
@@ -137,6 +138,7 @@ ipld::Cid KuboIngest::foreign_root(const plugin::Call& call, std::string_view di
 
 void KuboIngest::drop() {
   store_.directory().remove_ingest(key_);
+  store_.index().forget_ingest(key_);
   store_.count_ingest(-static_cast<int64_t>(size_));
   gone_ = true;
   end_upload();

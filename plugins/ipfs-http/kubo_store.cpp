@@ -92,7 +92,13 @@ KuboStore::KuboStore(const plugin::Host& host, const plugin::Call& call, Config 
       rpc_(client_config(config_)),
       id_(index_.meta("id")) {
   begin(call);
-  if (!read_only_) index_.release_all_pins();
+  if (!read_only_) {
+    index_.release_all_pins();
+    for (const std::string& key : index_.finished_ingests()) {
+      directory_.remove_ingest(key);
+      index_.forget_ingest(key);
+    }
+  }
   for (const std::string& key : directory_.ingest_keys()) {
     if (const auto entry = directory_.stat_ingest(key)) ingest_bytes_ += entry->size;
   }
@@ -327,9 +333,10 @@ std::shared_ptr<Upload> KuboStore::new_upload(std::shared_ptr<StagedFile> file) 
   return std::make_shared<Upload>(std::move(file), index_, rpc_, *uploads_);
 }
 
-void KuboStore::publish(const plugin::Call& call, BlobRow row) {
+void KuboStore::publish(const plugin::Call& call, const BlobRow& row, std::string_view key) {
+  index_.expect_chore(row.digest);
   rpc_.mfs_link(call, row.cid, mfs_path(row.digest));
-  index_.put(row);
+  index_.put(row, key);
 }
 
 }  // namespace ipcs::ipfs_http

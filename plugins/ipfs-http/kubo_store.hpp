@@ -70,8 +70,9 @@ class KuboStore final : public plugin::ContentStore,
   DigestLocks::Held lock_digest(const plugin::Call& call, std::string_view digest) { return locks_.lock(call, digest); }
   // Throws Error unless Kubo can be reached and is the one that belongs to the state directory.
   void require_kubo(const plugin::Call& call);
-  // Makes a DAG, all of whose blocks are pinned or need not be there, the blob: first in Kubo, then in the index.
-  void publish(const plugin::Call& call, BlobRow row);
+  // Makes a DAG, all of whose blocks are pinned or need not be there, the blob: first in Kubo, then in the index. That
+  // ends the ingest `key`, where there is one. The caller holds the digest's lock.
+  void publish(const plugin::Call& call, const BlobRow& row, std::string_view key = {});
   // An ingest's bytes come or go.
   void count_ingest(int64_t bytes) noexcept { ingest_bytes_ += static_cast<uint64_t>(bytes); }
   // Wakes the thread that tidies up.

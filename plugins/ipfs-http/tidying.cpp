@@ -81,9 +81,10 @@ void KuboStore::do_chores(const plugin::Call& call) {
   for (const Chore& chore : index_.chores(kPage)) {
     if (is_being_read(chore.digest)) continue;  // its blocks must not go before
     const auto lock = locks_.lock(call, chore.digest);
-    if (index_.find(chore.digest)) continue;  // it was committed again
     const std::string path = mfs_path(chore.digest);
-    if (chore.kind == ChoreKind::kRemove) {
+    if (const auto row = index_.find(chore.digest)) {
+      rpc_.mfs_link(call, row->cid, path);  // a commit in its place was broken off: the entry may be that one's
+    } else if (chore.kind == ChoreKind::kRemove) {
       rpc_.mfs_remove(call, path);
     } else if (rpc_.mfs_stat(call, path)) {
       const DigestParts parts = split_digest(chore.digest);

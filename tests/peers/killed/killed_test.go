@@ -143,21 +143,23 @@ func work(t *testing.T, ctx context.Context, all []*writer, c *connections, dura
 // noLeaks holds the files against what ipcsd serves.
 func noLeaks(t *testing.T, ctx context.Context, book *ledger, c *connections) {
 	t.Helper()
-	root := c.daemon.Root
 	output, err := exec.Command(process.Ipcsctl(t), "-a", c.daemon.ControlSocket(), "--no-progress", "verify").CombinedOutput()
 	if err != nil {
 		t.Errorf("ipcsctl verify: %v\n%s", err, output)
 	}
-	for _, name := range files(t, root, "local/blobs/sha256") {
-		if book.entries["sha256:"+name] == nil {
-			t.Errorf("the file of blob %s is there, but nobody holds it", name)
+	eventually(t, func() (wrong []string) {
+		for _, name := range storedBlobs(t, c.daemon) {
+			if book.entries["sha256:"+name] == nil {
+				wrong = append(wrong, fmt.Sprintf("blob %s is stored, but nobody holds it", name))
+			}
 		}
-	}
-	if held, listed := files(t, root, "local/ipcs-ingest"), ingests(t, ctx, c); len(held) != len(listed) {
+		return wrong
+	})
+	if held, listed := storedIngests(t, c.daemon), ingests(t, ctx, c); len(held) != len(listed) {
 		t.Errorf("%d files of ingests for %d ingests", len(held), len(listed))
 	}
-	if _, err := os.Stat(filepath.Join(root, "local/quarantine")); err == nil {
-		t.Errorf("something was put into quarantine: %v", files(t, root, "local/quarantine/sha256"))
+	if names := quarantined(t, c.daemon); len(names) > 0 {
+		t.Errorf("something was put into quarantine: %v", names)
 	}
 }
 
@@ -213,11 +215,15 @@ func empty(t *testing.T, ctx context.Context, l *lab, c *connections) {
 	t.Helper()
 	for _, when := range []string{"after all deletes", "after a restart"} {
 		newLedger().compare(t, ctx, c)
-		for _, directory := range []string{"local/blobs/sha256", "local/ipcs-ingest", "scratch/local"} {
-			if left := files(t, c.daemon.Root, directory); len(left) > 0 {
-				t.Errorf("%s: %s holds %v", when, directory, left)
+		eventually(t, func() (wrong []string) {
+			for what, left := range map[string][]string{"blobs": storedBlobs(t, c.daemon), "ingests": storedIngests(t, c.daemon), "pins": kuboPins(t, c.daemon),
+				"scratch": files(t, c.daemon.Root, "scratch/"+backend())} {
+				if len(left) > 0 {
+					wrong = append(wrong, fmt.Sprintf("%s: %s: %v are left", when, what, left))
+				}
 			}
-		}
+			return wrong
+		})
 		if left := ingests(t, ctx, c); len(left) > 0 {
 			t.Errorf("%s: ingests: %v", when, left)
 		}

@@ -116,7 +116,7 @@ func onKubo(t testing.TB, base, api string) string {
 	t.Helper()
 	file := filepath.Join(base, "config.toml")
 	text := fmt.Sprintf("version = 1\n[plugins.ipfs-http]\nstate = %q\nprefix = %q\napi = %q\n",
-		filepath.Join(base, "ipfs-http"), "/"+filepath.Base(base), api)
+		filepath.Join(base, "root/ipfs-http"), "/"+filepath.Base(base), api)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
