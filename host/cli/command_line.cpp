@@ -94,6 +94,7 @@ std::unique_ptr<CLI::App> command_tree(Flags& flags, Choice& choice) {
   app->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   app->footer("`ipcsctl --help` tells the flags that all verbs know.");  // verbs inherit it
   add_content(*app, choice);
+  add_image(*app, choice);
   add_pin(*app, choice);
   add_client(*app, choice);
   add_verify(*app, choice);

@@ -110,6 +110,11 @@ void Connection::connect() {
   channel_ = grpc::CreateCustomChannel("unix:" + address_, grpc::InsecureChannelCredentials(), arguments);
 }
 
+std::shared_ptr<grpc::Channel> Connection::channel() {
+  connect();
+  return channel_;
+}
+
 content_api::Content::Stub& Connection::content() {
   connect();
   if (!content_) content_ = content_api::Content::NewStub(channel_);
@@ -137,6 +142,7 @@ Connection::Request::~Request() {
 }
 
 void Connection::cancel_all() {
+  stop_.request_stop();
   const std::lock_guard guard(mutex_);
   for (grpc::ClientContext* context : open_) context->TryCancel();
 }

@@ -11,14 +11,15 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
 
 #include "cli/interrupt.hpp"
 
 namespace ipcs::cli {
 
-namespace content_api = containerd::services::content::v1;
-namespace admin_api = ipcs::v1;
+namespace content_api = ::containerd::services::content::v1;
+namespace admin_api = ::ipcs::v1;
 
 // The address of the control socket when no flag names one: $IPCS_CONTROL, else where ipcsd has it by default. Throws
 // Error kInvalidArgument when neither is known.
@@ -37,6 +38,11 @@ class Connection {
   content_api::Content::Stub& content();
   admin_api::Admin::Stub& admin();
   const std::string& address();
+  // For clients of other rooms; throws as content().
+  std::shared_ptr<grpc::Channel> channel();
+  const std::optional<std::chrono::nanoseconds>& timeout() const { return timeout_; }
+  // Stops what such clients do, as Ctrl-C stops calls here.
+  std::stop_token stop() const { return stop_.get_token(); }
 
   // The circumstances of one call. Lives until the call has ended; must go before the connection does.
   class Request {
@@ -71,6 +77,7 @@ class Connection {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<content_api::Content::Stub> content_;
   std::unique_ptr<admin_api::Admin::Stub> admin_;
+  std::stop_source stop_;
   std::mutex mutex_;
   std::set<grpc::ClientContext*> open_;
 };

@@ -75,6 +75,7 @@ CLI::Validator is_not_empty();
 // The groups of verbs; each is a file of this room.
 void add_content(CLI::App& app, Choice& choice);
 void add_transfer(CLI::App& content, Choice& choice);  // below `content`
+void add_image(CLI::App& app, Choice& choice);
 void add_pin(CLI::App& app, Choice& choice);
 void add_client(CLI::App& app, Choice& choice);
 void add_verify(CLI::App& app, Choice& choice);

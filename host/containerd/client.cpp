@@ -61,9 +61,9 @@ Client::Request::Request(const Client& client, const oci::Call& call, const std:
                         std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
 }
 
-Client::Client(std::string address, std::string name_space)
-    : address_(without_scheme(std::move(address))), name_space_(std::move(name_space)) {
-  if (address_.empty()) throw Error(Code::kInvalidArgument, "containerd: no socket is named");
+Client::Client(std::string address, std::string name_space, std::string who)
+    : address_(without_scheme(std::move(address))), name_space_(std::move(name_space)), who_(std::move(who)) {
+  if (address_.empty()) throw Error(Code::kInvalidArgument, who_ + ": no socket is named");
   if (name_space_.empty()) throw Error(Code::kInvalidArgument, "containerd: no namespace is named");
   if (oci::one_line(name_space_) != name_space_)
     throw Error(Code::kInvalidArgument, "containerd: \"" + oci::one_line(name_space_, 80) + "\" is not a namespace");
@@ -74,7 +74,7 @@ Client::~Client() = default;
 
 void Client::check(const grpc::Status& status, const std::string& what, const oci::Call& call) const {
   if (status.ok()) return;
-  const std::string begin = "containerd " + address_ + ": " + what + ": ";
+  const std::string begin = name() + ": " + what + ": ";
   if (call.stop.stop_requested()) throw Error(Code::kCancelled, begin + "cancelled");
   const auto code = static_cast<Code>(status.error_code());
   throw Error(code,

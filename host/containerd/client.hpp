@@ -34,8 +34,9 @@ struct ImageRecord {
 class Client {
  public:
   // `address`: path of containerd's socket, with or without "unix://". `name_space` e.g. "default" or "k8s.io".
-  // Throws Error kInvalidArgument for an empty one of them.
-  Client(std::string address, std::string name_space);
+  // Throws Error kInvalidArgument for an empty one of them. `who` begins messages; ipcsd's control socket speaks the Content
+  // service too.
+  Client(std::string address, std::string name_space, std::string who = "containerd");
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -58,6 +59,9 @@ class Client {
   void delete_lease(const std::string& id, bool sync, const oci::Call& call);
 
   const std::string& address() const noexcept { return address_; }
+  const std::string& name_space() const noexcept { return name_space_; }
+  // "containerd /run/containerd/containerd.sock"
+  std::string name() const { return who_ + ' ' + address_; }
 
  private:
   friend class Content;
@@ -69,6 +73,7 @@ class Client {
 
   std::string address_;
   std::string name_space_;
+  std::string who_;
   std::unique_ptr<Stubs> stubs_;
 };
 

@@ -47,7 +47,11 @@ Labels gc_labels(const oci::Manifest& manifest) {
 }
 
 void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& sink, const oci::Call& call) {
-  oci::Verifier verifier(blob, from, "containerd " + client_.address() + ": " + thing(blob));
+  const std::string what = client_.name() + ": " + thing(blob);
+  std::optional<oci::Verifier> verifier;
+  uint64_t offset = from;
+  if (checks_ == Checks::kDigest) verifier.emplace(blob, from, what);
+  if (from > blob.size()) throw Error(Code::kOutOfRange, what + ": offset " + std::to_string(from) + " is behind its end");
   if (from < blob.size()) {
     Client::Request request(client_, call);
     content_api::ReadContentRequest read;
@@ -57,9 +61,10 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
     content_api::ReadContentResponse response;
     try {
       while (reader->Read(&response)) {
-        const std::span<const uint8_t> piece(reinterpret_cast<const uint8_t*>(response.data().data()),
-                                             response.data().size());
-        verifier.update(piece);
+        const std::span<const uint8_t> piece(reinterpret_cast<const uint8_t*>(response.data().data()), response.data().size());
+        if (verifier) verifier->update(piece);
+        if (piece.size() > blob.size() - offset) throw Error(Code::kDataLoss, what + ": more bytes than its descriptor says");
+        offset += piece.size();
         sink(piece);
       }
     } catch (...) {
@@ -73,22 +78,24 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
     client_.check(reader->Finish(), thing(blob), call);
   } else {
     // Nothing is read, but it has to be there.
-    if (!known(blob, call))
-      throw Error(Code::kNotFound, "containerd " + client_.address() + ": " + thing(blob) + ": not found");
+    if (!known(blob, call)) throw Error(Code::kNotFound, what + ": not found");
   }
-  verifier.finish();
+  if (verifier) verifier->finish();
+  if (offset != blob.size()) throw Error(Code::kDataLoss, what + ": fewer bytes than its descriptor says");
 }
 
 // Whether containerd has the blob for this namespace.
-bool Content::known(const oci::Descriptor& blob, const oci::Call& call) {
+bool Content::known(const oci::Descriptor& blob, const oci::Call& call) { return size(blob.digest(), call) == blob.size(); }
+
+std::optional<uint64_t> Content::size(const oci::Digest& digest, const oci::Call& call) {
   Client::Request request(client_, call);
   content_api::InfoRequest info;
-  info.set_digest(blob.digest().to_string());
+  info.set_digest(digest.to_string());
   content_api::InfoResponse response;
   const grpc::Status status = client_.stubs_->content.Info(request.context(), info, &response);
-  if (status.error_code() == grpc::StatusCode::NOT_FOUND) return false;
-  client_.check(status, thing(blob), call);
-  return response.info().size() == static_cast<int64_t>(blob.size());
+  if (status.error_code() == grpc::StatusCode::NOT_FOUND) return std::nullopt;
+  client_.check(status, "blob " + digest.to_string(), call);
+  return static_cast<uint64_t>(response.info().size());
 }
 
 bool Content::has(const oci::Descriptor& blob, const oci::Call& call) {
@@ -102,10 +109,13 @@ void Content::put(const oci::Descriptor& blob, oci::BlobSource& source, const oc
     return;
   }
   const std::string bytes = oci::read_whole(source, blob, oci::kMaxManifest, call);
-  const Labels labels = gc_labels(oci::Manifest::parse(bytes, blob.media_type(), thing(blob)));
   Bytes known(bytes);
+  put(blob, known, gc_labels(oci::Manifest::parse(bytes, blob.media_type(), thing(blob))), call);
+}
+
+void Content::put(const oci::Descriptor& blob, oci::BlobSource& source, const Labels& labels, const oci::Call& call) {
   // One that was there may lack them.
-  if (!write(blob, known, labels, call)) add_labels(blob, labels, call);
+  if (!write(blob, source, labels, call)) add_labels(blob, labels, call);
 }
 
 // Writes the blob; false when it was there.
@@ -120,11 +130,13 @@ bool Content::write(const oci::Descriptor& blob, oci::BlobSource& source, const 
     request.set_offset(static_cast<int64_t>(offset));
     return request;
   };
+  bool afresh = false;  // what is held from before is no good
   for (;;) {
     Client::Request request(client_, call, lease_);
     const auto stream = client_.stubs_->content.Write(request.context());
     content_api::WriteContentResponse response;
     uint64_t offset = 0;
+    bool resumed = false;
     struct Ended {};  // the stream has; why, Finish() says
     const auto exchange = [&](const content_api::WriteContentRequest& sent) {
       if (!stream->Write(sent) || !stream->Read(&response)) throw Ended{};
@@ -138,6 +150,8 @@ bool Content::write(const oci::Descriptor& blob, oci::BlobSource& source, const 
     try {
       exchange(message(content_api::WriteAction::STAT, 0));
       offset = static_cast<uint64_t>(std::max<int64_t>(0, response.offset()));
+      if (offset > 0 && (afresh || offset > blob.size())) exchange(message(content_api::WriteAction::WRITE, offset = 0));
+      resumed = offset > 0;
       if (offset < blob.size()) {
         source.read(
             blob, offset,
@@ -165,8 +179,12 @@ bool Content::write(const oci::Descriptor& blob, oci::BlobSource& source, const 
     }
     const grpc::Status status = end();
     if (status.error_code() == grpc::StatusCode::ALREADY_EXISTS) return false;
-    const bool locked = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-                        status.error_message().find("locked") != std::string::npos;
+    // The bytes that were held may have been wrong ones.
+    if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION && resumed && !afresh) {
+      afresh = true;
+      continue;
+    }
+    const bool locked = status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_message().find("locked") != std::string::npos;
     if (!locked) {
       client_.check(status, thing(blob), call);
       return true;

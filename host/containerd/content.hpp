@@ -15,13 +15,23 @@ namespace ipcs::ctrd {
 // already are not sent where containerd allows sharing; an interrupted write goes on where it was.
 class Content : public oci::BlobSource, public oci::BlobTarget {
  public:
+  enum class Checks {
+    kDigest,  // read() hashes what comes
+    kSize,    // it counts: the store has proved its digests when it took the bytes, and not every one is the hash of them
+  };
+
   // `lease`: the id that new content belongs to, "" for none.
-  Content(Client& client, std::string lease) : client_(client), lease_(std::move(lease)) {}
+  Content(Client& client, std::string lease, Checks checks = Checks::kDigest)
+      : client_(client), lease_(std::move(lease)), checks_(checks) {}
 
   void read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& sink, const oci::Call& call) override;
   std::string name() const override { return "containerd"; }
+  // Bytes of a blob of the namespace; nothing when it is not there.
+  std::optional<uint64_t> size(const oci::Digest& digest, const oci::Call& call);
   bool has(const oci::Descriptor& blob, const oci::Call& call) override;
   void put(const oci::Descriptor& blob, oci::BlobSource& source, const oci::Call& call) override;
+  // The same with these labels, whatever the blob is; those that it has besides stay.
+  void put(const oci::Descriptor& blob, oci::BlobSource& source, const Labels& labels, const oci::Call& call);
   // Names the image as Client::set_image() does.
   void tag(const oci::Descriptor& root, const std::string& bytes, const std::string& tag,
            const oci::Call& call) override;
@@ -33,6 +43,7 @@ class Content : public oci::BlobSource, public oci::BlobTarget {
 
   Client& client_;
   const std::string lease_;
+  const Checks checks_;
 };
 
 // The labels by which containerd's garbage collector follows a manifest to its children.

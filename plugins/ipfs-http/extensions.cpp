@@ -48,7 +48,9 @@ ipld::Profile profile_named(std::string_view name, std::string_view chunker) {
 std::string KuboStore::cid_of(const plugin::Call&, std::string_view digest) { return row_of(digest).cid.to_string(); }
 
 plugin::Entry KuboStore::look_up(const plugin::Call& call, std::string_view digest) {
-  const auto entry = [](const BlobRow& row) { return plugin::Entry{row.digest, row.size, row.created_ns, row.created_ns}; };
+  const auto entry = [](const BlobRow& row) {
+    return plugin::Entry{row.digest, row.size, row.created_ns, row.created_ns, row.reading == Reading::kRoot};
+  };
   const auto lock = locks_.lock(call, digest);
   if (const auto row = index_.find(digest)) return entry(*row);
   const std::string name = "blob " + std::string(digest);

@@ -22,7 +22,9 @@ constexpr size_t kHashStep = 1 << 20;
   throw Error(Code::kNotFound, "blob " + std::string(digest) + ": not found");
 }
 
-plugin::Entry to_entry(const BlobRow& row) { return {row.digest, row.size, row.created_ns, row.created_ns}; }
+plugin::Entry to_entry(const BlobRow& row) {
+  return {row.digest, row.size, row.created_ns, row.created_ns, row.reading == Reading::kRoot};
+}
 
 std::string random_id() {
   std::array<uint8_t, 16> bytes{};

@@ -9,9 +9,10 @@ from .process import Failure, Process, command, command_in_background, wait_for
 
 
 class Ipcsd:
-    """A daemon with the local backend, started at once. Where flags are enough it runs without a config file."""
+    """A daemon with the local backend, or with ipfs-http on a Kubo, started at once. Where flags are enough it runs without a
+    config file."""
 
-    def __init__(self, directory: Path, program: Path, sockets=(), store: Path | None = None):
+    def __init__(self, directory: Path, program: Path, sockets=(), store: Path | None = None, kubo=None):
         """`sockets`: names of clients, each with a socket of its own; `store`: the directory of an existing store."""
         directory.mkdir()
         self.directory, self._program = directory, Path(program)
@@ -21,7 +22,13 @@ class Ipcsd:
         self.store = store or self.root / "local"
         self.sockets = {name: directory / f"{name}.sock" for name in sockets}
         self.stores = {"local": self.store}
-        if sockets or store:
+        self.tables = {}  # of plugins, beside their stores
+        if kubo:
+            self.store = self.root / "ipfs-http"
+            self.tables = {"ipfs-http": f'state = "{self.store}"\napi = "{kubo.api}"\n'}
+            self.stores = {}
+            self.configure("ipfs-http", None)
+        elif sockets or store:
             self.configure("local", None)
         else:
             self._arguments = ["--root", self.root, "--address", self.socket, "--backend", "local"]
@@ -38,7 +45,8 @@ class Ipcsd:
             + f'plugin_dirs = ["{plugins}/plugins", "{plugins}/test-plugins"]\n\n'
             + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
             + f'[control]\naddress = "{self.control}"\n'
-            + "".join(f'\n[plugins.{n}]\npath = "{s}"\n' for n, s in self.stores.items()))
+            + "".join(f'\n[plugins.{n}]\npath = "{s}"\n' for n, s in self.stores.items())
+            + "".join(f"\n[plugins.{n}]\n{table}" for n, table in self.tables.items()))
         self._arguments = ["--config", config]
 
     def change_backend(self, backend, store, previous=None):
@@ -65,6 +73,15 @@ class Ipcsd:
     def ctl(self, *arguments, check=True, stdin=None, seconds=120.0):
         """Runs ipcsctl on the control socket."""
         return command([self._program.parent / "ipcsctl", "-a", self.control, *arguments], None, seconds, check, stdin)
+
+    def image(self, containerd, *arguments, check=True, seconds=120.0):
+        """Runs `ipcsctl image` with that containerd; returns its last line, or the CompletedProcess unless `check`."""
+        done = self.ctl("image", "--containerd", containerd.socket, *arguments, check=check, seconds=seconds)
+        return done.stdout.strip().split("\n")[-1] if check else done
+
+    def pins(self):
+        """digest → note of the operator's pins."""
+        return {pin["digest"]: pin["note"] for pin in self.ctl_json("pin", "ls")}
 
     def ctl_json(self, *arguments):
         return json.loads(self.ctl("--format", "json", *arguments).stdout)

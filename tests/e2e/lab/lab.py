@@ -10,6 +10,7 @@ from .cgroup import remove_cgroup
 from .containerd import Containerd
 from .cri import REGISTRY, Kubelet, build_client, configuration, write_hosts
 from .ipcsd import Ipcsd
+from .kubo import Kubo
 from .process import Failure, processes_naming, unmount_below
 from .registry import Registry, SlowRoad
 
@@ -30,6 +31,9 @@ class Lab:
     def slow_road(self, registry, rate):
         self._roads.append(SlowRoad(registry, rate))
         return self._roads[-1]
+
+    def kubo(self):
+        return self._add(Kubo(self.directory / self._name("kubo")))
 
     def ipcsd(self, **options):
         return self._add(Ipcsd(self.directory / self._name("ipcsd"), self._program, **options))

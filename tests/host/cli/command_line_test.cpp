@@ -18,6 +18,7 @@ TEST_CASE("a command line that makes no sense is a matter of usage") {
     check_failed(result, 2, text);
     CHECK(result.out == "");
   };
+  refused({}, "ipcsctl: wants one of: content, image, pin, client, verify, df, status, backend, cid, plugin, completion, version");
   refused({}, "ipcsctl: wants one of: content, pin, client, verify, df, status, backend, cid, plugin, completion, version");
   refused({"-a"}, "--address: 1 required SOCKET missing");
   refused({"status", "-a", ""}, "--address: it must not be empty");
@@ -154,6 +155,7 @@ std::string completed(const TempDir& dir, const std::string& words, int at) {
 
 TEST_CASE("bash completes verbs, flags and their values") {
   const TempDir dir;
+  CHECK(completed(dir, "ipcsctl ''", 1) == "content image pin client verify df status backend cid plugin completion version\n");
   CHECK(completed(dir, "ipcsctl ''", 1) == "content pin client verify df status backend cid plugin completion version\n");
   CHECK(completed(dir, "ipcsctl content a", 2) == "active abort\n");
   CHECK(completed(dir, "ipcsctl backend ''", 2) == "status copy\n");

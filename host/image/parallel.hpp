@@ -1,0 +1,16 @@
+// Several pieces of work at once, of which the first failure ends all.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "oci/call.hpp"
+
+namespace ipcs::image {
+
+// Runs task(i, call) for all i < count on up to `parallel` threads and waits for them. The first failure stops the others
+// through their call, and is thrown.
+void run_parallel(size_t count, size_t parallel, const oci::Call& call,
+                  const std::function<void(size_t, const oci::Call&)>& task);
+
+}  // namespace ipcs::image

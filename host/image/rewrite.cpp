@@ -1,0 +1,151 @@
+// The walk upwards through an image.
+#include "image/rewrite.hpp"
+
+#include <algorithm>
+
+#include "image/p2p.hpp"
+#include "image/parallel.hpp"
+#include "ipcs/error.hpp"
+#include "oci/json_text.hpp"
+#include "oci/media_type.hpp"
+
+namespace ipcs::image {
+namespace {
+
+constexpr size_t kParallel = 4;                        // blobs at once
+constexpr const char* kNerdctlProfile = "cid-version-1";  // what `ipfs add --cid-version=1` makes
+
+// OCI's name for a type of Docker's; "" where it stays.
+std::string_view oci_type(std::string_view type) {
+  if (type == oci::kDockerIndex) return oci::kOciIndex;
+  if (type == oci::kDockerManifest) return oci::kOciManifest;
+  if (type == oci::kDockerConfig) return oci::kOciConfig;
+  if (type == oci::kDockerLayer) return oci::kOciLayer;
+  if (type == oci::kDockerLayerGzip) return oci::kOciLayerGzip;
+  if (type == oci::kDockerLayerZstd) return oci::kOciLayerZstd;
+  return {};
+}
+
+// The index with those of its manifests alone that `keep` says.
+std::string reduced(const std::string& bytes, const std::vector<bool>& keep) {
+  if (std::all_of(keep.begin(), keep.end(), [](bool k) { return k; })) return bytes;
+  const auto document = oci::JsonText::parse(bytes, "index");
+  const oci::JsonSpan* manifests = document.root().find("manifests");
+  std::string list;
+  for (size_t i = 0; i < keep.size(); ++i) {
+    if (keep[i]) list += (list.empty() ? "" : ",") + std::string(document.at(manifests->elements.at(i)));
+  }
+  oci::JsonEdit edit(document);
+  edit.replace(*manifests, "[" + list + "]");
+  return edit.apply();
+}
+
+class Rewriting {
+ public:
+  Rewriting(Store& store, const oci::Image& image, const RewriteOptions& options)
+      : store_(store), image_(image), options_(options), p2p_(options.digests == Digests::kP2p) {
+    for (const oci::ImageNode& node : image.nodes)
+      result_.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
+  }
+
+  Stored run(const oci::Call& call) {
+    result_.image = image_;
+    std::vector<size_t> leaves;
+    for (size_t i = 0; i < image_.nodes.size(); ++i) {
+      const oci::ImageNode& node = image_.nodes[i];
+      if (!node.manifest && !oci::is_foreign_layer(node.descriptor.media_type())) leaves.push_back(i);
+    }
+    run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
+      adopt(leaves[i], image_.nodes[leaves[i]].descriptor.digest(), inner);
+    });
+    for (const size_t i : leaves) {
+      result_.image.nodes[i].descriptor = changed(image_.nodes[i].descriptor, result_.blobs[i]);
+    }
+    for (size_t i = 0; i < image_.nodes.size(); ++i) {
+      if (image_.nodes[i].manifest) rewrite_manifest(i, call);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void adopt(size_t i, const oci::Digest& digest, const oci::Call& call) {
+    result_.blobs[i] = store_.adopt_blob(digest, p2p_ ? options_.chunker : "", p2p_ ? "default" : kNerdctlProfile, call);
+    if (options_.report) options_.report(image_.nodes[i].descriptor, result_.blobs[i].size, "local");
+  }
+
+  // What a parent is to say of a blob, of which it says `descriptor` now.
+  oci::Descriptor changed(const oci::Descriptor& descriptor, const Adopted& blob) const {
+    if (p2p_) return descriptor.with_content(blob.digest, blob.size);
+    const oci::Descriptor located = descriptor.with_urls({"ipfs://" + blob.cid});
+    const std::string_view type = oci_type(descriptor.media_type());
+    return type.empty() ? located : located.with_media_type(type);
+  }
+
+  void rewrite_manifest(size_t i, const oci::Call& call) {
+    const oci::ImageNode& node = image_.nodes[i];
+    const oci::Manifest& manifest = *node.manifest;
+    std::vector<std::optional<oci::Descriptor>> children(manifest.children().size());
+    std::vector<bool> keep(children.size(), false);
+    for (size_t k = 0; k < children.size(); ++k) {
+      const oci::Descriptor& child = manifest.children()[k].descriptor;
+      const auto found = std::find_if(node.children.begin(), node.children.end(),
+                                      [&](size_t n) { return image_.nodes[n].descriptor.digest() == child.digest(); });
+      if (found == node.children.end()) continue;
+      keep[k] = true;
+      if (oci::is_foreign_layer(child.media_type())) continue;
+      children[k] = image_.nodes[*found].manifest ? rewritten_child(child, *found) : changed(child, result_.blobs[*found]);
+    }
+    const std::string_view type = p2p_ ? std::string_view() : oci_type(manifest.media_type());
+    std::string bytes = manifest.rewritten(children, type);
+    if (manifest.is_index()) bytes = reduced(bytes, keep);
+    const oci::Digest digest = store_.put(bytes, call);
+    adopt(i, digest, call);
+    oci::ImageNode& made = result_.image.nodes[i];
+    made.manifest = oci::Manifest::parse(bytes, type.empty() ? manifest.media_type() : type, "the rewritten manifest");
+    oci::Descriptor content = node.descriptor.with_content(digest, bytes.size());
+    made.descriptor = changed(content, result_.blobs[i]);
+  }
+
+  // A manifest's place in its index: type, size and digest of the new one, everything else as it was.
+  oci::Descriptor rewritten_child(const oci::Descriptor& child, size_t node) const {
+    const oci::Descriptor& made = result_.image.nodes[node].descriptor;
+    return changed(child.with_content(made.digest(), made.size()), result_.blobs[node]);
+  }
+
+  Store& store_;
+  const oci::Image& image_;
+  const RewriteOptions& options_;
+  const bool p2p_;
+  Stored result_;
+};
+
+}  // namespace
+
+uint64_t Stored::blocks() const {
+  uint64_t sum = 0;
+  for (const Adopted& blob : blobs) sum += blob.blocks;
+  return sum;
+}
+
+uint64_t Stored::block_bytes() const {
+  uint64_t sum = 0;
+  for (const Adopted& blob : blobs) sum += blob.block_bytes;
+  return sum;
+}
+
+Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call) {
+  if (options.digests == Digests::kOci && is_p2p(image)) {
+    throw Error(Code::kInvalidArgument, "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
+  }
+  return Rewriting(store, image, options).run(call);
+}
+
+RootBlob publish_root(Store& store, const Stored& stored, const oci::Call& call) {
+  const oci::ImageNode& root = stored.image.root();
+  oci::Descriptor descriptor(root.descriptor.media_type(), root.descriptor.digest(), root.descriptor.size());
+  if (!root.descriptor.urls().empty()) descriptor = descriptor.with_urls(root.descriptor.urls());
+  const oci::Digest digest = store.put(descriptor.text(), call);
+  return {store.adopt_blob(digest, "", kNerdctlProfile, call), descriptor};
+}
+
+}  // namespace ipcs::image

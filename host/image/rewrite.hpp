@@ -1,0 +1,45 @@
+// New descriptors for an image's blobs: p2p digests, or urls that say where in IPFS they are.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "image/source.hpp"
+#include "image/store.hpp"
+#include "oci/image.hpp"
+
+namespace ipcs::image {
+
+enum class Digests {
+  kP2p,  // every digest becomes that of the blob's root; sizes stay
+  kOci,  // layers and configs keep their digests; every descriptor gets "urls": ["ipfs://CID"], as nerdctl's push does it
+};
+
+struct RewriteOptions {
+  Digests digests = Digests::kP2p;
+  std::string chunker;  // of p2p digests; empty: 256 KiB
+  Report report;
+};
+
+// An image as the store has it: every node of `image` but foreign layers, pinned by the run.
+struct Stored {
+  oci::Image image;
+  std::vector<Adopted> blobs;  // of the nodes, in their order; of a foreign layer only the digest says something
+  uint64_t blocks() const;
+  uint64_t block_bytes() const;
+};
+
+// Rewrites from the leaves up an image that the store has. Manifests change in the digests, types and urls of their children
+// only; of an index that part was chosen of, the others are left out. With kOci, Docker's media types become OCI's.
+// Throws Error kInvalidArgument for an image that has p2p digests and is to have others, and as Store does.
+Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call);
+
+// The root's descriptor as a blob of its own: what `ipfs://CID` leads to.
+struct RootBlob {
+  Adopted blob;
+  oci::Descriptor descriptor;
+};
+RootBlob publish_root(Store& store, const Stored& stored, const oci::Call& call);
+
+}  // namespace ipcs::image

@@ -1,0 +1,217 @@
+"""The cases of `ipcsctl image`: ipcsd on Kubo, and what goes from one node to another without a registry."""
+
+import json
+import signal
+
+from cases import MIB, collect_garbage, expect, expect_equal, expect_runs
+from lab import image
+from lab.process import wait_for
+
+LAYERS = (3 * MIB, 700_000, 1000)
+
+
+def node(lab, policy="shared"):
+    kubo = lab.kubo()
+    ipcsd = lab.ipcsd(kubo=kubo)
+    return kubo, ipcsd, lab.containerd(ipcsd.socket, policy=policy)
+
+
+def listed(ipcsd, containerd, name):
+    images = ipcsd.ctl_json("image", "--containerd", containerd.socket, "ls")
+    return [i for i in images if i["name"] == name]
+
+
+def expect_no_pins(ipcsd):
+    expect_equal("pins left", ipcsd.pins(), {})
+
+
+def converted_image_on_another_node(lab, policy="shared"):
+    """An unmodified image is pulled and converted; another node pulls it by its CID, with no byte from the registry and none of
+    its layers before they are unpacked, and runs it. Its content outlives a garbage collection, and goes with the image."""
+    registry = lab.registry()
+    kubo, ipcsd, containerd = node(lab, policy)
+    made = image.make("converted", LAYERS)
+    reference = registry.push("hello:1", made)
+    containerd.pull(reference)
+    cid = ipcsd.image(containerd, "convert", f"containerd:{reference}", "containerd:hello.p2p")
+    expect(cid.startswith("ipfs://"), f"the last line is {cid}")
+    expect_no_pins(ipcsd)
+    expect_runs(containerd, "hello.p2p", "converted", LAYERS)
+    fetched = len(registry.blob_gets())
+
+    kubo2, ipcsd2, containerd2 = node(lab, policy)
+    kubo2.connect(kubo)
+    expect_equal("last line", ipcsd2.image(containerd2, "pull", cid, "hello.p2p"), cid)
+    if policy == "shared":
+        expect(kubo2.received() < 100_000, f"{kubo2.received()} bytes moved for a registration")
+    expect_no_pins(ipcsd2)
+    expect_equal("image", listed(ipcsd2, containerd2, "hello.p2p"), listed(ipcsd, containerd, "hello.p2p"))
+    collect_garbage(containerd2)
+    expect_runs(containerd2, "hello.p2p", "converted", LAYERS)
+    expect_equal("GETs of blobs", registry.blob_gets()[fetched:], [])
+    collect_garbage(containerd2)
+    known = containerd2.contents()
+    expect_equal("blobs that containerd has", len(known), len(made.digests) + 1)
+    expect_equal("blobs that ipcsd has", {b["digest"] for b in ipcsd2.ctl_json("content", "ls")}, known)
+    containerd2.remove("hello.p2p")
+    wait_for("the image's content to go", lambda: not ipcsd2.ctl_json("content", "ls"))
+
+
+def converted_image_isolated(lab):
+    """The same where namespaces do not share content: containerd wants the bytes, and takes them under p2p digests."""
+    converted_image_on_another_node(lab, "isolated")
+
+
+def converted_from_registry_and_by_car(lab):
+    """An image goes from a registry through ipcsd into containerd and into a CAR, and from there to a node that knows nobody."""
+    registry = lab.registry()
+    _, ipcsd, containerd = node(lab)
+    reference = registry.push("car:1", image.make("by car", LAYERS))
+    cid = ipcsd.image(containerd, "--plain-http", "convert", reference, "containerd:car.p2p")
+    expect_no_pins(ipcsd)
+    archive = lab.directory / "image.car"
+    expect_equal("CID", ipcsd.image(containerd, "export", "car.p2p", f"car:{archive}"), cid)
+    direct = lab.directory / "direct.car"
+    expect_equal("CID", ipcsd.image(containerd, "--plain-http", "convert", reference, f"car:{direct}"), cid)
+    _, ipcsd2, containerd2 = node(lab)
+    expect_equal("CID", ipcsd2.image(containerd2, "import", f"car:{archive}", "car.p2p"), cid)
+    expect_no_pins(ipcsd2)
+    collect_garbage(containerd2)
+    expect_runs(containerd2, "car.p2p", "by car", LAYERS)
+
+    cut = lab.directory / "cut.car"
+    cut.write_bytes(archive.read_bytes()[:-1000])
+    _, ipcsd3, containerd3 = node(lab)
+    done = ipcsd3.image(containerd3, "import", f"car:{cut}", "cut", check=False)
+    expect_equal("exit code", done.returncode, 1)
+    expect_equal("images", containerd3.images(), set())
+    expect_no_pins(ipcsd3)
+
+
+def published_as_nerdctl_does(lab):
+    """push lays an image out as nerdctl's push does, and one laid out so by others can be pulled."""
+    kubo, ipcsd, containerd = node(lab)
+    registry = lab.registry()
+    made = image.make("published", LAYERS)
+    reference = registry.push("pub:1", made)
+    expect_equal("digest", ipcsd.image(containerd, "--plain-http", "pull", reference), made.digest)
+    expect_no_pins(ipcsd)
+    expect_runs(containerd, reference, "published", LAYERS)
+
+    cid = ipcsd.image(containerd, "push", f"ipfs://{reference}")
+    # Independently, with `ipfs add` alone.
+    other = lab.kubo()
+    manifest = json.loads(made.manifest)
+    for descriptor in (manifest["config"], *manifest["layers"]):
+        descriptor["urls"] = ["ipfs://" + other.add(made.blobs[descriptor["digest"]])]
+    ours = json.loads(kubo.cat(cid.removeprefix("ipfs://")))
+    published = kubo.cat(ours["urls"][0].removeprefix("ipfs://"))
+    expect_equal("manifest", json.loads(published), manifest)
+    expect_equal("digest", ours["digest"], image.digest_of(published))
+    root = {"mediaType": image.MANIFEST, "digest": ours["digest"], "size": len(published),
+            "urls": ["ipfs://" + other.add(published)]}
+    expect_equal("descriptor", ours, root)
+    theirs = "ipfs://" + other.add(json.dumps(root, separators=(",", ":")).encode())
+    expect_equal("CID", cid, theirs)
+
+    kubo2, ipcsd2, containerd2 = node(lab)
+    kubo2.connect(other)
+    ipcsd2.image(containerd2, "pull", theirs, "from.others")
+    expect_runs(containerd2, "from.others", "published", LAYERS)
+    expect_no_pins(ipcsd2)
+
+
+def oci_digests_everywhere(lab):
+    """With --digests oci, a registry and a layout take the result, and a containerd without ipcsd pulls it."""
+    registry = lab.registry()
+    _, ipcsd, containerd = node(lab)
+    made = image.make("everywhere", LAYERS)
+    reference = registry.push("oci:1", made)
+    target = f"{registry.host}/converted:1"
+    ipcsd.image(containerd, "--plain-http", "convert", reference, target, "--digests", "oci")
+    expect_equal("layers", [l["digest"] for l in json.loads(registry.manifest("converted:1"))["layers"]], made.layers)
+    plain = lab.containerd(None)
+    plain.pull(target)
+    expect_runs(plain, target, "everywhere", LAYERS)
+    layout = lab.directory / "layout"
+    ipcsd.image(containerd, "--plain-http", "convert", target, f"oci:{layout}:v1", "--digests", "oci")
+    ipcsd.image(containerd, "import", f"oci:{layout}:v1", "from.layout")
+    expect_runs(containerd, "from.layout", "everywhere", LAYERS)
+    for place in (target, f"oci:{layout}:v2"):
+        done = ipcsd.image(containerd, "--plain-http", "convert", reference, place, check=False)
+        expect(done.returncode == 1 and "--digests oci" in done.stderr and done.stderr.count("\n") == 1, done.stderr)
+
+
+def compared_images(lab):
+    """Buckets over blocks of images that share layers."""
+    registry = lab.registry()
+    _, ipcsd, containerd = node(lab)
+    references = [registry.push(f"compare:{i}", image.make(f"version {i}", (2 * MIB, 1000 + i))) for i in range(2)]
+    picture = lab.directory / "plot.svg"
+    result = json.loads(ipcsd.ctl("--format", "json", "image", "--containerd", containerd.socket, "--plain-http", "compare",
+                                  *references, "--plot", picture).stdout)
+    buckets = {tuple(b["images"]): b for b in result["blocks"]["buckets"]}
+    both = tuple(references)
+    expect_equal("buckets", len(buckets), 3)
+    expect(buckets[both]["bytes"] > 2 * MIB and buckets[both]["count"] > 10, f"in both: {buckets[both]}")
+    for i, reference in enumerate(references):
+        only = buckets[(reference,)]
+        expect(0 < only["bytes"] < 10_000, f"only in {reference}: {only}")
+        total = result["blocks"]["totals"][i]
+        expect_equal("total", total["bytes"], only["bytes"] + buckets[both]["bytes"])
+    expect(picture.read_text().startswith("<svg"), "no picture")
+    expect_no_pins(ipcsd)
+
+
+def image_verbs_on_local(lab):
+    """A backend without DAGs says so in one line; what needs none works."""
+    registry, ipcsd = lab.registry(), lab.ipcsd()
+    containerd = lab.containerd(ipcsd.socket)
+    made = image.make("local", LAYERS)
+    reference = registry.push("local:1", made)
+    ipcsd.image(containerd, "--plain-http", "pull", reference)
+    expect_runs(containerd, reference, "local", LAYERS)
+    expect_equal("digests", {b["digest"] for b in ipcsd.ctl_json("content", "ls")}, made.digests)
+    layout = lab.directory / "layout"
+    ipcsd.image(containerd, "export", reference, f"oci:{layout}:x")
+    containerd.remove(reference)
+    ipcsd.image(containerd, "import", f"oci:{layout}:x", "again")
+    expect_runs(containerd, "again", "local", LAYERS)
+    for arguments in (("convert", "containerd:again", "containerd:p2p"), ("push", "ipfs://again"), ("compare", "containerd:again"),
+                      ("export", "again", f"car:{lab.directory / 'x.car'}"),
+                      ("pull", "ipfs://bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", "x")):
+        done = ipcsd.image(containerd, *arguments, check=False)
+        expect(done.returncode == 1 and 'the backend "local" does not offer ipcs.' in done.stderr
+               and done.stderr.count("\n") == 1, f"{arguments}: {done.stderr}")
+    expect_no_pins(ipcsd)
+
+
+def interrupted_conversion(lab):
+    """Ctrl-C ends a conversion in good order: no pins are left, no image, and the same command goes on behind the bytes that are there."""
+    registry = lab.registry()
+    _, ipcsd, containerd = node(lab)
+    made = image.make("interrupted", (4 * MIB,))
+    registry.push("slow:1", made)
+    road = lab.slow_road(registry, 500_000)
+    reference = f"{road.host}/slow:1"
+    arguments = ["image", "--containerd", containerd.socket, "--plain-http", "convert", reference, "containerd:slow.p2p"]
+    run = ipcsd.ctl_in_background(*arguments)
+    wait_for("a blob to be pinned", lambda: ipcsd.pins() and ipcsd.ctl_json("content", "active"))
+    notes = set(ipcsd.pins().values()) - {""}  # for a moment after it was written
+    expect(all(n.startswith(f"ipcsctl image convert {reference} containerd:slow.p2p, run ") for n in notes), f"notes: {notes}")
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    expect(run.returncode == -signal.SIGINT and output == "ipcsctl: interrupted\n", f"ended with {run.returncode}: {output}")
+    expect_no_pins(ipcsd)
+    expect_equal("images", containerd.images(), set())
+    held = sum(i["offset"] for i in ipcsd.ctl_json("content", "active"))
+    expect(held > 0, "nothing is left to go on from")
+    road.rate = None
+    ipcsd.ctl(*arguments)
+    expect_runs(containerd, "slow.p2p", "interrupted", (4 * MIB,))
+    expect_no_pins(ipcsd)
+    expect(any(code == 206 for _, code in registry.blob_gets()), "nothing was resumed")
+
+
+CASES = [converted_image_on_another_node, converted_image_isolated, converted_from_registry_and_by_car,
+         published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion]

@@ -1,0 +1,225 @@
+// Images rewritten, fetched and compared over a control socket.
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "host/image/dag_store.hpp"
+#include "host/oci/sample.hpp"
+#include "image/compare.hpp"
+#include "image/p2p.hpp"
+#include "image/published.hpp"
+#include "image/rewrite.hpp"
+#include "oci/image.hpp"
+#include "oci/media_type.hpp"
+
+using namespace ipcs;
+using namespace ipcs::image;
+using namespace ipcs::test;
+using nlohmann::json;
+using oci::PlatformChoice;
+using Source = oci::test::Memory;
+
+namespace {
+
+// An index of two images that share a layer.
+oci::Descriptor add_index(Source& source) {
+  const auto shared = source.add(oci::kOciLayerGzip, "the layer of both");
+  std::vector<std::string> manifests;
+  for (const std::string machine : {"amd64", "arm64"}) {
+    const auto config = source.add(oci::kOciConfig, R"({"os":"linux","architecture":")" + machine + R"(","rootfs":{"type":"layers","diff_ids":[]}})");
+    const auto own = source.add(oci::kOciLayerGzip, "the layer of " + machine);
+    const auto manifest = source.add(oci::kOciManifest, oci::test::manifest_text(config, {shared, own}));
+    manifests.push_back(R"({"mediaType":")" + std::string(oci::kOciManifest) + R"(","digest":")" + manifest.digest().to_string() + R"(","size":)" +
+                        std::to_string(manifest.size()) + R"(, "platform":{"architecture":")" + machine + R"(","os":"linux"},"x":[1, 2]})");
+  }
+  return source.add(oci::kOciIndex, oci::test::index_text(manifests));
+}
+
+oci::Image brought(Node& node, Store& store, Source& source, const PlatformChoice& platforms = PlatformChoice::everything()) {
+  oci::CopyOptions options;
+  options.platforms = platforms;
+  return oci::copy(source, add_index(source), store, "", options, node.call);
+}
+
+}  // namespace
+
+TEST_CASE("p2p digests replace all others, and nothing else changes") {
+  Node node;
+  Source source;
+  {
+    Store store(node.peer, node.control, "test", node.call);
+    const oci::Image image = brought(node, store, source);
+    const Stored stored = rewrite(store, image, {}, node.call);
+    REQUIRE(stored.image.nodes.size() == image.nodes.size());
+    std::string index = image.root().manifest->bytes();
+    for (size_t i = 0; i < image.nodes.size(); ++i) {
+      const oci::Descriptor& before = image.nodes[i].descriptor;
+      const oci::Descriptor& after = stored.image.nodes[i].descriptor;
+      CHECK(after.media_type() == before.media_type());
+      const std::string bytes = oci::read_whole(store, after, 1 << 20, node.call);
+      CHECK(bytes.size() == after.size());
+      CHECK(after.digest().to_string() == p2p_digest_of(bytes));
+      CHECK(stored.blobs[i].digest == after.digest());
+      if (!image.nodes[i].manifest) CHECK(before.size() == after.size());
+      if (!image.nodes[i].manifest) CHECK(bytes == source.blobs.at(before.digest()));
+      // sha256 digests have one length: the index is what it was but for them.
+      if (const size_t at = index.find(before.digest().to_string()); at != std::string::npos)
+        index.replace(at, before.digest().to_string().size(), after.digest().to_string());
+    }
+    CHECK(stored.image.root().manifest->bytes() == index);
+    CHECK(is_p2p(stored.image));
+    CHECK_FALSE(is_p2p(image));
+
+    SECTION("again: the same") {
+      const Stored twice = rewrite(store, stored.image, {}, node.call);
+      CHECK(twice.image.root().descriptor == stored.image.root().descriptor);
+    }
+    SECTION("which no registry takes") {
+      CHECK_THROWS_WITH(rewrite(store, stored.image, {Digests::kOci, {}, {}}, node.call), Catch::Contains("p2p digests"));
+    }
+    SECTION("the root's descriptor is a blob of its own") {
+      const RootBlob root = publish_root(store, stored, node.call);
+      const oci::Descriptor& descriptor = stored.image.root().descriptor;
+      CHECK(oci::read_whole(store, {"", root.blob.digest, root.blob.size}, 1000, node.call) ==
+            R"({"mediaType":")" + std::string(oci::kOciIndex) + R"(","digest":")" + descriptor.digest().to_string() + R"(","size":)" +
+                std::to_string(descriptor.size()) + "}");
+    }
+    CHECK(node.pins().size() >= 2 * image.nodes.size());
+  }
+  CHECK(node.pins().empty());
+  CHECK(node.world.listed(node.world.op).empty());
+}
+
+TEST_CASE("of an index that part was chosen of, the rest is left out") {
+  Node node;
+  Source source;
+  Store store(node.peer, node.control, "test", node.call);
+  const oci::Image image = brought(node, store, source, {false, {oci::Platform::parse("linux/arm64")}});
+  const Stored stored = rewrite(store, image, {}, node.call);
+  const json index = json::parse(stored.image.root().manifest->bytes());
+  REQUIRE(index["manifests"].size() == 1);
+  CHECK(index["manifests"][0]["platform"]["architecture"] == "arm64");
+  CHECK(index["manifests"][0]["x"] == json::parse("[1,2]"));
+  CHECK(index["manifests"][0]["digest"] == stored.image.nodes[stored.image.nodes.size() - 2].descriptor.digest().to_string());
+}
+
+TEST_CASE("with OCI digests every descriptor gets a url, and Docker's types become OCI's") {
+  Node node;
+  Source source;
+  Store store(node.peer, node.control, "test", node.call);
+  const auto config = source.add(oci::kDockerConfig, "{}");
+  const auto layer = source.add(oci::kDockerLayerGzip, "a layer");
+  const auto foreign = source.add(oci::kDockerForeignPrefix, "somebody's");
+  std::string text = oci::test::manifest_text(config, {layer, foreign});
+  text.replace(text.find(oci::kOciManifest), oci::kOciManifest.size(), oci::kDockerManifest);
+  const auto root = source.add(oci::kDockerManifest, text);
+  oci::CopyOptions options;
+  options.platforms = PlatformChoice::everything();
+  options.skip_foreign = true;
+  const oci::Image image = oci::copy(source, root, store, "", options, node.call);
+  const Stored stored = rewrite(store, image, {Digests::kOci, {}, {}}, node.call);
+
+  const json manifest = json::parse(stored.image.root().manifest->bytes());
+  CHECK(manifest["mediaType"] == oci::kOciManifest);
+  const auto check = [](const json& descriptor, const oci::Descriptor& before, std::string_view type, const std::string& bytes) {
+    CHECK(descriptor["digest"] == before.digest().to_string());
+    CHECK(descriptor["mediaType"] == type);
+    CHECK(descriptor["urls"] == json::array({"ipfs://" + cid_text(p2p_digest_of(bytes, "cid-version-1"), "v1")}));
+  };
+  check(manifest["config"], config, oci::kOciConfig, "{}");
+  check(manifest["layers"][0], layer, oci::kOciLayerGzip, "a layer");
+  CHECK(manifest["layers"][1] == json::parse(foreign.text()));
+  const oci::Descriptor& made = stored.image.root().descriptor;
+  CHECK(made.digest() == oci::Digest::of(stored.image.root().manifest->bytes()));
+  CHECK(made.media_type() == oci::kOciManifest);
+  CHECK(made.urls().size() == 1);
+}
+
+TEST_CASE("pins: the operator's stay as they were, a run's go, what is published stays") {
+  Node node;
+  Source source;
+  add_index(source);
+  const std::string kept = source.blobs.begin()->second;
+  const oci::Digest operators = node.world.put(node.world.op, kept);
+  node.world.content->pin(node.world.call, operators, "mine");
+  const oci::Digest left = node.world.put(node.world.op, "the layer of both");
+  node.world.content->pin(node.world.call, left, "ipcsctl image convert x y, run 00000000");  // by a run that was killed
+  oci::Digest published = left;
+  {
+    Store store(node.peer, node.control, "convert a b", node.call);
+    const Stored stored = rewrite(store, brought(node, store, source), {}, node.call);
+    CHECK(node.pins().at(operators.to_string()) == "mine");
+    CHECK_THAT(node.pins().at(left.to_string()), Catch::StartsWith("ipcsctl image convert a b, run "));
+    published = stored.image.root().descriptor.digest();
+    store.keep(published, "published", node.call);
+  }
+  CHECK(node.pins() == std::map<std::string, std::string>{{operators.to_string(), "mine"}, {published.to_string(), "published"}});
+}
+
+TEST_CASE("a published image becomes known from its CID on") {
+  Node here, there;
+  Source source;
+  Store store(here.peer, here.control, "test", here.call);
+  const bool p2p = GENERATE(true, false);
+  const Stored stored = rewrite(store, brought(here, store, source), {p2p ? Digests::kP2p : Digests::kOci, {}, {}}, here.call);
+  const RootBlob root = publish_root(store, stored, here.call);
+  const auto offer = [&](const std::string& cid, const oci::Descriptor& blob) {
+    there.world.memory->network[cid] = bytes_of(oci::read_whole(store, blob, 1 << 20, here.call));
+  };
+  offer(root.blob.cid, {"", root.blob.digest, root.blob.size});
+  for (size_t i = 0; i < stored.blobs.size(); ++i) offer(stored.blobs[i].cid, stored.image.nodes[i].descriptor);
+
+  Store other(there.peer, there.control, "test", there.call);
+  const Published published = fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call);
+  CHECK(published.root.descriptor == root.descriptor);
+  REQUIRE(published.stored.image.nodes.size() == stored.image.nodes.size());
+  for (const oci::ImageNode& blob : published.stored.image.nodes) CHECK(other.has(blob.descriptor, there.call));
+
+  SECTION("not when a blob is missing") {
+    there.world.memory->network.erase(stored.blobs[0].cid);
+    CHECK_THROWS_WITH(fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call),
+                      Catch::Contains(stored.image.nodes[0].descriptor.digest().to_string()) && Catch::Contains("nobody has it"));
+  }
+  SECTION("not when the CID leads elsewhere") {
+    const std::string cid = cid_text(digest_of("elsewhere").to_string());
+    there.world.memory->network[cid] = bytes_of("[]");
+    CHECK_THROWS_WITH(fetch_published(other, cid, PlatformChoice::everything(), {}, there.call), Catch::StartsWith("ipfs://" + cid));
+  }
+}
+
+TEST_CASE("blocks are counted once in the bucket of the images that have them") {
+  Node node;
+  Source a, b;
+  Store store(node.peer, node.control, "test", node.call);
+  const auto image = [&](Source& source, const std::string& text) {
+    const auto config = source.add(oci::kOciConfig, "{}");
+    const auto layer = source.add(oci::kOciLayer, text);
+    const auto root = source.add(oci::kOciManifest, oci::test::manifest_text(config, {layer}));
+    return oci::copy(source, root, store, "", {PlatformChoice::everything(), 1, {}, false}, node.call);
+  };
+  const Comparison comparison = compare(store, {{"A", image(a, "samesame1234")}, {"B", image(b, "same5678")}}, node.call);
+  REQUIRE(comparison.granularities.size() == 2);
+  const Granularity& blobs = comparison.granularities[1];
+  REQUIRE(blobs.buckets.size() == 3);
+  CHECK(blobs.buckets[0].count == 2);  // layer and manifest
+  CHECK(blobs.buckets[2].count == 1);  // the config
+  CHECK(blobs.buckets[2].bytes == 2);
+  const Granularity& blocks = comparison.granularities[0];
+  REQUIRE(blocks.buckets.size() == 3);
+  CHECK(bucket_text(blocks.buckets[0], comparison.images) == "only A");
+  CHECK(bucket_text(blocks.buckets[2], comparison.images) == "A & B");
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(blocks.totals[i].bytes == blocks.buckets[i].bytes + blocks.buckets[2].bytes);
+    CHECK(blocks.totals[i].count == blocks.buckets[i].count + blocks.buckets[2].count);
+  }
+  // Roots are 100 bytes: config's, its leaf, "same" and what the manifests share.
+  CHECK(blocks.buckets[2].bytes >= 100 + 2 + 4);
+  const std::string picture = plot(comparison, blocks);
+  CHECK_THAT(picture, Catch::StartsWith("<svg") && Catch::Contains("A &amp; B") && Catch::EndsWith("</svg>\n"));
+}
+
+TEST_CASE("a backend without DAGs says so in one line") {
+  Node node(false);
+  Store store(node.peer, node.control, "test", node.call);
+  CHECK_THROWS_WITH(store.need({IPCS_ADOPT_V1}, node.call),
+                    "the backend \"memory\" does not offer ipcs.adopt/1: its blobs are no DAGs of blocks");
+}
