@@ -53,6 +53,12 @@ std::string expiry(std::chrono::seconds life) {
 
 Client::Request::Request(const Client& client, const oci::Call& call, const std::string& lease)
     : stopped_(call.stop, [this] { context_.TryCancel(); }) {
+  // gRPC may let a call through whose time is over.
+  try {
+    call.check();
+  } catch (const Error& error) {
+    throw Error(error.code(), "containerd " + client.address_ + ": " + error.what());
+  }
   context_.AddMetadata("containerd-namespace", client.name_space_);
   if (!lease.empty()) context_.AddMetadata("containerd-lease", lease);
   if (call.deadline == oci::Call::Clock::time_point::max()) return;
