@@ -172,6 +172,12 @@ int convert(Session& session, const ConvertArgs& args) {
       case PlaceKind::kCar:
         write_car(work, stored, root, target.name);
         break;
+      case PlaceKind::kRegistry: {
+        // Registries refuse a layer with urls that are not http.
+        const Stored kept = image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call());
+        image::send(work.store(), kept.image.root().descriptor, target, work.registry(), work.step("push"), work.call());
+        break;
+      }
       default:
         image::send(work.store(), stored.image.root().descriptor, target, work.registry(), work.step("push"), work.call());
     }

@@ -43,7 +43,7 @@ std::string reduced(const std::string& bytes, const std::vector<bool>& keep) {
 class Rewriting {
  public:
   Rewriting(Store& store, const oci::Image& image, const RewriteOptions& options)
-      : store_(store), image_(image), options_(options), p2p_(options.digests == Digests::kP2p) {
+      : store_(store), image_(image), options_(options), p2p_(options.digests == Digests::kP2p), kept_(options.digests == Digests::kKept) {
     for (const oci::ImageNode& node : image.nodes)
       result_.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
   }
@@ -69,12 +69,14 @@ class Rewriting {
 
  private:
   void adopt(size_t i, const oci::Digest& digest, const oci::Call& call) {
+    if (kept_) return;
     result_.blobs[i] = store_.adopt_blob(digest, p2p_ ? options_.chunker : "", p2p_ ? "default" : kNerdctlProfile, call);
     if (options_.report) options_.report(image_.nodes[i].descriptor, result_.blobs[i].size, "local");
   }
 
   // What a parent is to say of a blob, of which it says `descriptor` now.
   oci::Descriptor changed(const oci::Descriptor& descriptor, const Adopted& blob) const {
+    if (kept_) return descriptor;
     if (p2p_) return descriptor.with_content(blob.digest, blob.size);
     const oci::Descriptor located = descriptor.with_urls({"ipfs://" + blob.cid});
     const std::string_view type = oci_type(descriptor.media_type());
@@ -95,9 +97,10 @@ class Rewriting {
       if (oci::is_foreign_layer(child.media_type())) continue;
       children[k] = image_.nodes[*found].manifest ? rewritten_child(child, *found) : changed(child, result_.blobs[*found]);
     }
-    const std::string_view type = p2p_ ? std::string_view() : oci_type(manifest.media_type());
+    const std::string_view type = p2p_ || kept_ ? std::string_view() : oci_type(manifest.media_type());
     std::string bytes = manifest.rewritten(children, type);
     if (manifest.is_index()) bytes = reduced(bytes, keep);
+    if (kept_ && bytes == manifest.bytes()) return;
     const oci::Digest digest = store_.put(bytes, call);
     adopt(i, digest, call);
     oci::ImageNode& made = result_.image.nodes[i];
@@ -115,7 +118,7 @@ class Rewriting {
   Store& store_;
   const oci::Image& image_;
   const RewriteOptions& options_;
-  const bool p2p_;
+  const bool p2p_, kept_;
   Stored result_;
 };
 
@@ -134,7 +137,7 @@ uint64_t Stored::block_bytes() const {
 }
 
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call) {
-  if (options.digests == Digests::kOci && is_p2p(image)) {
+  if (options.digests != Digests::kP2p && is_p2p(image)) {
     throw Error(Code::kInvalidArgument, "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
   }
   return Rewriting(store, image, options).run(call);

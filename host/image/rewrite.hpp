@@ -13,6 +13,7 @@ namespace ipcs::image {
 
 enum class Digests {
   kP2p,  // every digest becomes that of the blob's root; sizes stay
+  kKept,  // nothing changes, but that of an index only the chosen part remains
   kOci,  // layers and configs keep their digests; every descriptor gets "urls": ["ipfs://CID"], as nerdctl's push does it
 };
 

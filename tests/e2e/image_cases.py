@@ -122,19 +122,24 @@ def published_as_nerdctl_does(lab):
 
 
 def oci_digests_everywhere(lab):
-    """With --digests oci, a registry and a layout take the result, and a containerd without ipcsd pulls it."""
+    """With --digests oci, a registry and a layout take the result, and a containerd without ipcsd pulls it. A layout gets the
+    ipfs:// urls, a registry, which would refuse them, does not."""
     registry = lab.registry()
     _, ipcsd, containerd = node(lab)
     made = image.make("everywhere", LAYERS)
     reference = registry.push("oci:1", made)
     target = f"{registry.host}/converted:1"
     ipcsd.image(containerd, "--plain-http", "convert", reference, target, "--digests", "oci")
-    expect_equal("layers", [l["digest"] for l in json.loads(registry.manifest("converted:1"))["layers"]], made.layers)
+    expect_equal("manifest", registry.manifest("converted:1"), made.manifest)
     plain = lab.containerd(None)
     plain.pull(target)
     expect_runs(plain, target, "everywhere", LAYERS)
     layout = lab.directory / "layout"
     ipcsd.image(containerd, "--plain-http", "convert", target, f"oci:{layout}:v1", "--digests", "oci")
+    root = json.loads((layout / "index.json").read_text())["manifests"][0]
+    manifest = json.loads((layout / "blobs/sha256" / root["digest"].removeprefix("sha256:")).read_text())
+    expect_equal("layers", [l["digest"] for l in manifest["layers"]], made.layers)
+    expect(all(l["urls"][0].startswith("ipfs://") for l in (*manifest["layers"], manifest["config"])), f"urls: {manifest}")
     ipcsd.image(containerd, "import", f"oci:{layout}:v1", "from.layout")
     expect_runs(containerd, "from.layout", "everywhere", LAYERS)
     for place in (target, f"oci:{layout}:v2"):

@@ -13,15 +13,20 @@
 
 using namespace ipcs;
 using namespace ipcs::image;
-using namespace ipcs::test;
 using nlohmann::json;
 using oci::PlatformChoice;
-using Source = oci::test::Memory;
+using test::bytes_of;
+using test::cid_text;
+using test::digest_of;
+using test::p2p_digest_of;
+using Images = oci::test::Memory;
+using Node = test::Node;
+using Daemon = ipcs::image::Store;
 
 namespace {
 
 // An index of two images that share a layer.
-oci::Descriptor add_index(Source& source) {
+oci::Descriptor add_index(Images& source) {
   const auto shared = source.add(oci::kOciLayerGzip, "the layer of both");
   std::vector<std::string> manifests;
   for (const std::string machine : {"amd64", "arm64"}) {
@@ -34,7 +39,7 @@ oci::Descriptor add_index(Source& source) {
   return source.add(oci::kOciIndex, oci::test::index_text(manifests));
 }
 
-oci::Image brought(Node& node, Store& store, Source& source, const PlatformChoice& platforms = PlatformChoice::everything()) {
+oci::Image brought(Node& node, Daemon& store, Images& source, const PlatformChoice& platforms = PlatformChoice::everything()) {
   oci::CopyOptions options;
   options.platforms = platforms;
   return oci::copy(source, add_index(source), store, "", options, node.call);
@@ -44,9 +49,9 @@ oci::Image brought(Node& node, Store& store, Source& source, const PlatformChoic
 
 TEST_CASE("p2p digests replace all others, and nothing else changes") {
   Node node;
-  Source source;
+  Images source;
   {
-    Store store(node.peer, node.control, "test", node.call);
+    Daemon store(node.peer, node.control, "test", node.call);
     const oci::Image image = brought(node, store, source);
     const Stored stored = rewrite(store, image, {}, node.call);
     REQUIRE(stored.image.nodes.size() == image.nodes.size());
@@ -91,8 +96,8 @@ TEST_CASE("p2p digests replace all others, and nothing else changes") {
 
 TEST_CASE("of an index that part was chosen of, the rest is left out") {
   Node node;
-  Source source;
-  Store store(node.peer, node.control, "test", node.call);
+  Images source;
+  Daemon store(node.peer, node.control, "test", node.call);
   const oci::Image image = brought(node, store, source, {false, {oci::Platform::parse("linux/arm64")}});
   const Stored stored = rewrite(store, image, {}, node.call);
   const json index = json::parse(stored.image.root().manifest->bytes());
@@ -102,10 +107,23 @@ TEST_CASE("of an index that part was chosen of, the rest is left out") {
   CHECK(index["manifests"][0]["digest"] == stored.image.nodes[stored.image.nodes.size() - 2].descriptor.digest().to_string());
 }
 
+TEST_CASE("kept digests: only what was not chosen of an index is left out") {
+  Node node;
+  Images source;
+  Daemon store(node.peer, node.control, "test", node.call);
+  const oci::Image all = brought(node, store, source);
+  CHECK(rewrite(store, all, {Digests::kKept, {}, {}}, node.call).image.root().descriptor == all.root().descriptor);
+  const oci::Image one = brought(node, store, source, {false, {oci::Platform::parse("linux/arm64")}});
+  const Stored kept = rewrite(store, one, {Digests::kKept, {}, {}}, node.call);
+  CHECK(kept.image.root().manifest->children().size() == 1);
+  CHECK(kept.image.root().descriptor.digest() == oci::Digest::of(kept.image.root().manifest->bytes()));
+  CHECK(kept.image.root().manifest->children()[0].descriptor == one.nodes[one.nodes.size() - 2].descriptor);
+}
+
 TEST_CASE("with OCI digests every descriptor gets a url, and Docker's types become OCI's") {
   Node node;
-  Source source;
-  Store store(node.peer, node.control, "test", node.call);
+  Images source;
+  Daemon store(node.peer, node.control, "test", node.call);
   const auto config = source.add(oci::kDockerConfig, "{}");
   const auto layer = source.add(oci::kDockerLayerGzip, "a layer");
   const auto foreign = source.add(oci::kDockerForeignPrefix, "somebody's");
@@ -136,7 +154,7 @@ TEST_CASE("with OCI digests every descriptor gets a url, and Docker's types beco
 
 TEST_CASE("pins: the operator's stay as they were, a run's go, what is published stays") {
   Node node;
-  Source source;
+  Images source;
   add_index(source);
   const std::string kept = source.blobs.begin()->second;
   const oci::Digest operators = node.world.put(node.world.op, kept);
@@ -145,7 +163,7 @@ TEST_CASE("pins: the operator's stay as they were, a run's go, what is published
   node.world.content->pin(node.world.call, left, "ipcsctl image convert x y, run 00000000");  // by a run that was killed
   oci::Digest published = left;
   {
-    Store store(node.peer, node.control, "convert a b", node.call);
+    Daemon store(node.peer, node.control, "convert a b", node.call);
     const Stored stored = rewrite(store, brought(node, store, source), {}, node.call);
     CHECK(node.pins().at(operators.to_string()) == "mine");
     CHECK_THAT(node.pins().at(left.to_string()), Catch::StartsWith("ipcsctl image convert a b, run "));
@@ -157,8 +175,8 @@ TEST_CASE("pins: the operator's stay as they were, a run's go, what is published
 
 TEST_CASE("a published image becomes known from its CID on") {
   Node here, there;
-  Source source;
-  Store store(here.peer, here.control, "test", here.call);
+  Images source;
+  Daemon store(here.peer, here.control, "test", here.call);
   const bool p2p = GENERATE(true, false);
   const Stored stored = rewrite(store, brought(here, store, source), {p2p ? Digests::kP2p : Digests::kOci, {}, {}}, here.call);
   const RootBlob root = publish_root(store, stored, here.call);
@@ -168,7 +186,7 @@ TEST_CASE("a published image becomes known from its CID on") {
   offer(root.blob.cid, {"", root.blob.digest, root.blob.size});
   for (size_t i = 0; i < stored.blobs.size(); ++i) offer(stored.blobs[i].cid, stored.image.nodes[i].descriptor);
 
-  Store other(there.peer, there.control, "test", there.call);
+  Daemon other(there.peer, there.control, "test", there.call);
   const Published published = fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call);
   CHECK(published.root.descriptor == root.descriptor);
   REQUIRE(published.stored.image.nodes.size() == stored.image.nodes.size());
@@ -188,9 +206,9 @@ TEST_CASE("a published image becomes known from its CID on") {
 
 TEST_CASE("blocks are counted once in the bucket of the images that have them") {
   Node node;
-  Source a, b;
-  Store store(node.peer, node.control, "test", node.call);
-  const auto image = [&](Source& source, const std::string& text) {
+  Images a, b;
+  Daemon store(node.peer, node.control, "test", node.call);
+  const auto image = [&](Images& source, const std::string& text) {
     const auto config = source.add(oci::kOciConfig, "{}");
     const auto layer = source.add(oci::kOciLayer, text);
     const auto root = source.add(oci::kOciManifest, oci::test::manifest_text(config, {layer}));
@@ -219,7 +237,7 @@ TEST_CASE("blocks are counted once in the bucket of the images that have them") 
 
 TEST_CASE("a backend without DAGs says so in one line") {
   Node node(false);
-  Store store(node.peer, node.control, "test", node.call);
+  Daemon store(node.peer, node.control, "test", node.call);
   CHECK_THROWS_WITH(store.need({IPCS_ADOPT_V1}, node.call),
                     "the backend \"memory\" does not offer ipcs.adopt/1: its blobs are no DAGs of blocks");
 }
