@@ -86,6 +86,12 @@ format = "text"
 # Each plugin has a table of its own and checks it; `ipcsctl plugin info NAME` tells what it knows.
 [plugins.local]
 # path = {local_path}  # the directory that holds blobs/<algorithm>/<digits>
+
+# For backend = "ipfs-http", a Kubo. One that still has its blobs in the local store also says previous = "local".
+# [plugins.ipfs-http]
+# api = "/ip4/127.0.0.1/tcp/5001"  # of Kubo's RPC; a multiaddr or URL; otherwise $IPFS_PATH/api or ~/.ipfs/api says it
+# auth = "bearer TOKEN"            # or "basic USER:PASSWORD"
+# prefix = "/ipcs"                 # where blobs are listed in Kubo's MFS
 )";
 
 }  // namespace
