@@ -26,7 +26,10 @@ size_t terminal_width(int fd) {
 }  // namespace
 
 Bars::Bars(std::string label, ProgressMode mode, int fd)
-    : label_(std::move(label)), mode_(mode), fd_(fd), next_(Clock::now() + (mode == ProgressMode::kBar ? kFirstPaint : kLineInterval)) {}
+    : label_(std::move(label)),
+      mode_(mode),
+      fd_(fd),
+      next_(Clock::now() + (mode == ProgressMode::kBar ? kFirstPaint : kLineInterval)) {}
 
 void Bars::update(const std::string& subject, uint64_t done, uint64_t total, const std::string& origin) {
   if (mode_ == ProgressMode::kOff) return;

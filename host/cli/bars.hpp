@@ -17,7 +17,8 @@ class Bars {
   Bars(const Bars&) = delete;
   Bars& operator=(const Bars&) = delete;
 
-  // `done` of `total` bytes of `subject` are there, and come from `origin`. A subject that is complete has no bar any more.
+  // `done` of `total` bytes of `subject` are there, and come from `origin`. A subject that is complete has no bar any
+  // more.
   void update(const std::string& subject, uint64_t done, uint64_t total, const std::string& origin);
   // From now on the work has another name; subjects begin anew.
   void begin(std::string label);

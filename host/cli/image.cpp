@@ -63,8 +63,12 @@ void add_image(CLI::App& app, Choice& choice) {
   CLI::App* group = app.add_subcommand("image", "convert, publish, pull and compare images");
   group->require_subcommand(1);
   auto flags = std::make_shared<ImageFlags>();
-  group->add_option("--containerd", flags->containerd, "containerd's socket [$CONTAINERD_ADDRESS, or where it is by default]")->type_name("SOCKET");
-  group->add_option("-n,--namespace", flags->space, "of containerd [$CONTAINERD_NAMESPACE, or default]")->type_name("NAME");
+  group
+      ->add_option("--containerd", flags->containerd,
+                   "containerd's socket [$CONTAINERD_ADDRESS, or where it is by default]")
+      ->type_name("SOCKET");
+  group->add_option("-n,--namespace", flags->space, "of containerd [$CONTAINERD_NAMESPACE, or default]")
+      ->type_name("NAME");
   group->add_flag("--plain-http", flags->plain_http, "speak to registries without TLS");
   group->add_option("--ca", flags->ca, "certificates to believe registries by, beside the system's")->type_name("FILE");
 

@@ -34,20 +34,27 @@ Json to_json(const image::Comparison& comparison) {
   for (const image::Granularity& granularity : comparison.granularities) {
     Json buckets = Json::array(), totals = Json::array();
     for (const image::Bucket& bucket : granularity.buckets) buckets.push_back(to_json(bucket, comparison.images));
-    for (const image::Bucket& total : granularity.totals) totals.push_back({{"count", total.count}, {"bytes", total.bytes}});
+    for (const image::Bucket& total : granularity.totals)
+      totals.push_back({{"count", total.count}, {"bytes", total.bytes}});
     result[granularity.name] = {{"totals", std::move(totals)}, {"buckets", std::move(buckets)}};
   }
   return result;
 }
 
 Table to_table(const image::Comparison& comparison) {
-  Table table({{"WHAT"}, {"COUNT", Table::Align::kRight}, {"BYTES", Table::Align::kRight}, {"SIZE", Table::Align::kRight}, {"IN"}});
+  Table table({{"WHAT"},
+               {"COUNT", Table::Align::kRight},
+               {"BYTES", Table::Align::kRight},
+               {"SIZE", Table::Align::kRight},
+               {"IN"}});
   for (const image::Granularity& granularity : comparison.granularities) {
     const auto row = [&](const std::string& what, const image::Bucket& bucket, const std::string& in) {
       table.add({what, std::to_string(bucket.count), std::to_string(bucket.bytes), size_text(bucket.bytes), in});
     };
-    for (const image::Bucket& bucket : granularity.buckets) row(granularity.name, bucket, image::bucket_text(bucket, comparison.images));
-    for (size_t i = 0; i < comparison.images.size(); ++i) row(granularity.name, granularity.totals[i], "all of " + comparison.images[i]);
+    for (const image::Bucket& bucket : granularity.buckets)
+      row(granularity.name, bucket, image::bucket_text(bucket, comparison.images));
+    for (size_t i = 0; i < comparison.images.size(); ++i)
+      row(granularity.name, granularity.totals[i], "all of " + comparison.images[i]);
   }
   return table;
 }
@@ -87,8 +94,12 @@ int compare(Session& session, const CompareArgs& args) {
 void add_image_compare(CLI::App& image, Choice& choice, const std::shared_ptr<ImageFlags>& flags) {
   auto args = std::make_shared<CompareArgs>();
   args->flags = flags;
-  CLI::App* verb = add_verb(image, choice, "compare", "count the blocks that images share and those that they do not", compare, args);
-  verb->add_option("IMAGE", args->images, "a registry's reference, containerd:NAME or oci:DIR[:TAG]")->type_name("")->required()->check(is_text());
+  CLI::App* verb = add_verb(image, choice, "compare", "count the blocks that images share and those that they do not",
+                            compare, args);
+  verb->add_option("IMAGE", args->images, "a registry's reference, containerd:NAME or oci:DIR[:TAG]")
+      ->type_name("")
+      ->required()
+      ->check(is_text());
   verb->add_option("--plot", args->plot, "draw a picture, too (SVG)")->type_name("FILE");
   add_platform_flags(*verb, args->platforms);
 }

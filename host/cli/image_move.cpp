@@ -28,7 +28,9 @@ using image::Stored;
 
 constexpr size_t kPiece = 1 << 20;
 
-std::string cid_url(const RootBlob& root) { return "ipfs://" + root.blob.cid; }
+std::string cid_url(const RootBlob& root) {
+  return "ipfs://" + root.blob.cid;
+}
 
 // A file that appears under its name when it is whole.
 class NewFile {
@@ -60,7 +62,8 @@ class NewFile {
 
  private:
   [[noreturn]] static void fail(const std::string& name) {
-    throw Error(errno == ENOSPC ? Code::kResourceExhausted : Code::kInvalidArgument, name + ": " + std::strerror(errno));
+    throw Error(errno == ENOSPC ? Code::kResourceExhausted : Code::kInvalidArgument,
+                name + ": " + std::strerror(errno));
   }
 
   const std::string path_, part_;
@@ -135,8 +138,9 @@ int finish(Session& session, ImageWork& work, const std::string& name, const Sto
                          {"blobs", to_json(stored)}});
     return kOk;
   }
-  session.tell(fmt::format("{}: {} in {} blobs{}", name, root.descriptor.digest().to_string(), stored.blobs.size(),
-                           stored.blocks() == 0 ? "" : fmt::format(", {} blocks, {}", stored.blocks(), size_text(stored.block_bytes()))));
+  session.tell(fmt::format(
+      "{}: {} in {} blobs{}", name, root.descriptor.digest().to_string(), stored.blobs.size(),
+      stored.blocks() == 0 ? "" : fmt::format(", {} blocks, {}", stored.blocks(), size_text(stored.block_bytes()))));
   session.output.line(cid_url(root));
   return kOk;
 }
@@ -152,10 +156,13 @@ int convert(Session& session, const ConvertArgs& args) {
     const Place source = Place::parse(args.source), target = Place::parse(args.target);
     const bool p2p = args.digests == "p2p";
     if (target.kind == PlaceKind::kIpfs) {
-      throw Error(Code::kInvalidArgument, args.target + ": a CID comes out of a conversion; convert to containerd:NAME or car:FILE");
+      throw Error(Code::kInvalidArgument,
+                  args.target + ": a CID comes out of a conversion; convert to containerd:NAME or car:FILE");
     }
     if (p2p && (target.kind == PlaceKind::kRegistry || target.kind == PlaceKind::kLayout)) {
-      throw Error(Code::kInvalidArgument, target.to_string() + ": registries and layouts refuse p2p digests; --digests oci makes an image that they take");
+      throw Error(Code::kInvalidArgument,
+                  target.to_string() +
+                      ": registries and layouts refuse p2p digests; --digests oci makes an image that they take");
     }
     ImageWork work(session, *args.flags, fmt::format("convert {} {}", args.source, args.target));
     if (target.kind == PlaceKind::kContainerd) work.client();
@@ -163,7 +170,8 @@ int convert(Session& session, const ConvertArgs& args) {
     if (target.kind == PlaceKind::kCar) work.store().need({IPCS_CAR_V1}, work.call());
 
     const oci::Image image = work.bring(source, args.platforms, oci::PlatformChoice::everything());
-    const Stored stored = image::rewrite(work.store(), image, {p2p ? Digests::kP2p : Digests::kOci, args.chunker, work.step("convert")}, work.call());
+    const Stored stored = image::rewrite(
+        work.store(), image, {p2p ? Digests::kP2p : Digests::kOci, args.chunker, work.step("convert")}, work.call());
     const RootBlob root = image::publish_root(work.store(), stored, work.call());
     switch (target.kind) {
       case PlaceKind::kContainerd:
@@ -175,11 +183,13 @@ int convert(Session& session, const ConvertArgs& args) {
       case PlaceKind::kRegistry: {
         // Registries refuse a layer with urls that are not http.
         const Stored kept = image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call());
-        image::send(work.store(), kept.image.root().descriptor, target, work.registry(), work.step("push"), work.call());
+        image::send(work.store(), kept.image.root().descriptor, target, work.registry(), work.step("push"),
+                    work.call());
         break;
       }
       default:
-        image::send(work.store(), stored.image.root().descriptor, target, work.registry(), work.step("push"), work.call());
+        image::send(work.store(), stored.image.root().descriptor, target, work.registry(), work.step("push"),
+                    work.call());
     }
     // In containerd the image holds its own digests. Everything else is held by nobody but us.
     if (!p2p || target.kind != PlaceKind::kContainerd) keep_published(work, stored, root, args.source);
@@ -204,10 +214,13 @@ int pull(Session& session, const PullArgs& args) {
     const Place source = Place::parse(args.source);
     std::string name = containerd_name(args.name);
     if (source.kind != PlaceKind::kIpfs && source.kind != PlaceKind::kRegistry) {
-      throw Error(Code::kInvalidArgument, args.source + ": `image pull` takes a registry's reference or ipfs://CID; `image import` takes files");
+      throw Error(
+          Code::kInvalidArgument,
+          args.source + ": `image pull` takes a registry's reference or ipfs://CID; `image import` takes files");
     }
     if (name.empty() && source.kind == PlaceKind::kIpfs) {
-      throw Error(Code::kInvalidArgument, args.source + ": a CID is no name; say under which the image is to be in containerd");
+      throw Error(Code::kInvalidArgument,
+                  args.source + ": a CID is no name; say under which the image is to be in containerd");
     }
     if (name.empty()) name = source.name;
     ImageWork work(session, *args.flags, "pull " + args.source);
@@ -215,13 +228,15 @@ int pull(Session& session, const PullArgs& args) {
     const auto platforms = choice_of(args.platforms, oci::PlatformChoice::current());
     if (source.kind == PlaceKind::kIpfs) {
       work.store().need({IPCS_ADOPT_V1}, work.call());
-      const auto published = image::fetch_published(work.store(), source.name, platforms, work.step("pull"), work.call());
+      const auto published =
+          image::fetch_published(work.store(), source.name, platforms, work.step("pull"), work.call());
       register_stored(work, name, published.stored.image, &published.root);
       return finish(session, work, "containerd:" + name, published.stored, published.root);
     }
     const oci::Image image = work.bring(source, args.platforms, platforms);
     const auto reference = oci::Reference::parse(source.name);
-    register_stored(work, name, image, nullptr, {{"containerd.io/distribution.source." + reference.domain(), reference.path()}});
+    register_stored(work, name, image, nullptr,
+                    {{"containerd.io/distribution.source." + reference.domain(), reference.path()}});
     work.quiet();
     const std::string digest = image.root().descriptor.digest().to_string();
     if (session.json()) {
@@ -244,12 +259,15 @@ int push(Session& session, const PushArgs& args) {
   return run_image(session, [&] {
     constexpr std::string_view kScheme = "ipfs://";
     if (!args.name.starts_with(kScheme) || args.name.size() == kScheme.size()) {
-      throw Error(Code::kInvalidArgument, args.name + ": `image push` wants ipfs://NAME; to a registry goes `image convert NAME REF --digests oci`");
+      throw Error(
+          Code::kInvalidArgument,
+          args.name + ": `image push` wants ipfs://NAME; to a registry goes `image convert NAME REF --digests oci`");
     }
     const std::string name = args.name.substr(kScheme.size());
     ImageWork work(session, *args.flags, "push " + args.name);
     work.store().need({IPCS_ADOPT_V1}, work.call());
-    const oci::Image image = work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
+    const oci::Image image =
+        work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
     const Stored stored = image::rewrite(work.store(), image, {Digests::kOci, {}, work.step("push")}, work.call());
     const RootBlob root = image::publish_root(work.store(), stored, work.call());
     keep_published(work, stored, root, name);
@@ -283,10 +301,12 @@ int export_image(Session& session, const ExportArgs& args) {
     const std::string name = containerd_name(args.name);
     ImageWork work(session, *args.flags, fmt::format("export {} {}", name, args.target));
     if (car) work.store().need({IPCS_LOCATE_V1, IPCS_ADOPT_V1, IPCS_CAR_V1}, work.call());
-    const oci::Image image = work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
+    const oci::Image image =
+        work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
     if (!car) {
       if (image::is_p2p(image)) {
-        throw Error(Code::kInvalidArgument, name + ": layouts refuse p2p digests; export the image that it was made from, or to car:FILE");
+        throw Error(Code::kInvalidArgument,
+                    name + ": layouts refuse p2p digests; export the image that it was made from, or to car:FILE");
       }
       const oci::Descriptor& root = image.root().descriptor;
       image::send(work.store(), root, target, work.registry(), work.step("export"), work.call());
@@ -296,7 +316,8 @@ int export_image(Session& session, const ExportArgs& args) {
       return kOk;
     }
     const Stored stored = image::is_p2p(image) ? as_stored(work, image)
-                                               : image::rewrite(work.store(), image, {Digests::kOci, {}, work.step("export")}, work.call());
+                                               : image::rewrite(work.store(), image,
+                                                                {Digests::kOci, {}, work.step("export")}, work.call());
     const RootBlob root = image::publish_root(work.store(), stored, work.call());
     write_car(work, stored, root, target.name);
     return finish(session, work, target.to_string(), stored, root);
@@ -324,7 +345,8 @@ int import_image(Session& session, const ImportArgs& args) {
       register_stored(work, name, image, nullptr);
       work.quiet();
       const std::string digest = image.root().descriptor.digest().to_string();
-      if (session.json()) session.output.json({{"image", "containerd:" + name}, {"digest", digest}, {"blobs", image.nodes.size()}});
+      if (session.json())
+        session.output.json({{"image", "containerd:" + name}, {"digest", digest}, {"blobs", image.nodes.size()}});
       if (!session.json()) session.output.line(digest);
       return kOk;
     }
@@ -348,7 +370,8 @@ int import_image(Session& session, const ImportArgs& args) {
         },
         [&](const std::vector<std::string>& roots) {
           if (roots.empty()) throw Error(Code::kInvalidArgument, source.name + ": the CAR names no root");
-          published = image::fetch_published(work.store(), roots.front(), choice_of(args.platforms, everything), work.step("import"), work.call());
+          published = image::fetch_published(work.store(), roots.front(), choice_of(args.platforms, everything),
+                                             work.step("import"), work.call());
           register_stored(work, name, published->stored.image, &published->root);
         },
         work.call());
@@ -367,34 +390,57 @@ std::shared_ptr<Args> args_with(const std::shared_ptr<ImageFlags>& flags) {
 
 void add_image_move(CLI::App& image, Choice& choice, const std::shared_ptr<ImageFlags>& flags) {
   auto converted = args_with<ConvertArgs>(flags);
-  CLI::App* verb = add_verb(image, choice, "convert", "give an image p2p digests or ipfs:// urls; prints ipfs://CID", convert, converted);
-  verb->add_option("SRC", converted->source, "a registry's reference, containerd:NAME or oci:DIR[:TAG]")->type_name("")->required()->check(is_text());
-  verb->add_option("DST", converted->target, "containerd:NAME or car:FILE; of --digests oci also oci:DIR[:TAG] or a reference")->type_name("")->required()->check(is_text());
-  verb->add_option("--digests", converted->digests, "p2p: of each blob's root; oci: as they are, with ipfs:// urls [p2p]")
+  CLI::App* verb = add_verb(image, choice, "convert", "give an image p2p digests or ipfs:// urls; prints ipfs://CID",
+                            convert, converted);
+  verb->add_option("SRC", converted->source, "a registry's reference, containerd:NAME or oci:DIR[:TAG]")
+      ->type_name("")
+      ->required()
+      ->check(is_text());
+  verb->add_option("DST", converted->target,
+                   "containerd:NAME or car:FILE; of --digests oci also oci:DIR[:TAG] or a reference")
+      ->type_name("")
+      ->required()
+      ->check(is_text());
+  verb->add_option("--digests", converted->digests,
+                   "p2p: of each blob's root; oci: as they are, with ipfs:// urls [p2p]")
       ->type_name("p2p|oci")
       ->check(CLI::IsMember({"p2p", "oci"}).description(""));
-  verb->add_option("--chunker", converted->chunker, "how p2p blobs are cut: size-BYTES, fastcdc-MIN-AVG-MAX [size-262144]")->type_name("CHUNKER")->check(is_text());
+  verb->add_option("--chunker", converted->chunker,
+                   "how p2p blobs are cut: size-BYTES, fastcdc-MIN-AVG-MAX [size-262144]")
+      ->type_name("CHUNKER")
+      ->check(is_text());
   add_platform_flags(*verb, converted->platforms);
 
   auto pulled = args_with<PullArgs>(flags);
   verb = add_verb(image, choice, "pull", "get an image from a registry or from IPFS into containerd", pull, pulled);
-  verb->add_option("SRC", pulled->source, "a registry's reference or ipfs://CID")->type_name("")->required()->check(is_text());
-  verb->add_option("NAME", pulled->name, "in containerd; the reference when not given")->type_name("")->check(is_text());
+  verb->add_option("SRC", pulled->source, "a registry's reference or ipfs://CID")
+      ->type_name("")
+      ->required()
+      ->check(is_text());
+  verb->add_option("NAME", pulled->name, "in containerd; the reference when not given")
+      ->type_name("")
+      ->check(is_text());
   add_platform_flags(*verb, pulled->platforms);
 
   auto pushed = args_with<PushArgs>(flags);
-  verb = add_verb(image, choice, "push", "publish an image of containerd in IPFS under its own digests; prints ipfs://CID", push, pushed);
-  verb->add_option("NAME", pushed->name, "ipfs://NAME, with the name in containerd")->type_name("")->required()->check(is_text());
+  verb = add_verb(image, choice, "push",
+                  "publish an image of containerd in IPFS under its own digests; prints ipfs://CID", push, pushed);
+  verb->add_option("NAME", pushed->name, "ipfs://NAME, with the name in containerd")
+      ->type_name("")
+      ->required()
+      ->check(is_text());
   add_platform_flags(*verb, pushed->platforms);
 
   auto exported = args_with<ExportArgs>(flags);
-  verb = add_verb(image, choice, "export", "write an image of containerd to a file or directory", export_image, exported);
+  verb =
+      add_verb(image, choice, "export", "write an image of containerd to a file or directory", export_image, exported);
   verb->add_option("NAME", exported->name, "in containerd")->type_name("")->required()->check(is_text());
   verb->add_option("DST", exported->target, "car:FILE or oci:DIR[:TAG]")->type_name("")->required()->check(is_text());
   add_platform_flags(*verb, exported->platforms);
 
   auto imported = args_with<ImportArgs>(flags);
-  verb = add_verb(image, choice, "import", "take an image from a file or directory into containerd", import_image, imported);
+  verb = add_verb(image, choice, "import", "take an image from a file or directory into containerd", import_image,
+                  imported);
   verb->add_option("SRC", imported->source, "car:FILE or oci:DIR[:TAG]")->type_name("")->required()->check(is_text());
   verb->add_option("NAME", imported->name, "in containerd")->type_name("")->required()->check(is_text());
   add_platform_flags(*verb, imported->platforms);

@@ -25,7 +25,8 @@ std::string or_environment(const std::string& flag, const char* variable, const 
 oci::PlatformChoice present(ctrd::Client& client, const oci::Descriptor& root, const oci::Call& call) {
   ctrd::Content content(client, "", ctrd::Content::Checks::kSize);
   const std::string name = "containerd: " + root.digest().to_string();
-  const auto index = oci::Manifest::parse(oci::read_whole(content, root, oci::kMaxManifest, call), root.media_type(), name);
+  const auto index =
+      oci::Manifest::parse(oci::read_whole(content, root, oci::kMaxManifest, call), root.media_type(), name);
   if (!index.is_index()) return oci::PlatformChoice::everything();
   oci::PlatformChoice choice;
   for (const oci::Child& child : index.children()) {
@@ -40,7 +41,10 @@ oci::PlatformChoice present(ctrd::Client& client, const oci::Descriptor& root, c
 }  // namespace
 
 void add_platform_flags(CLI::App& verb, PlatformFlags& flags) {
-  CLI::Option* one = verb.add_option("--platform", flags.platforms, "these only, e.g. linux/arm64")->type_name("PLATFORM")->delimiter(',')->allow_extra_args(false);
+  CLI::Option* one = verb.add_option("--platform", flags.platforms, "these only, e.g. linux/arm64")
+                         ->type_name("PLATFORM")
+                         ->delimiter(',')
+                         ->allow_extra_args(false);
   one->check(CLI::Validator(
       [](std::string& text) {
         try {
@@ -70,9 +74,11 @@ std::unique_ptr<ctrd::Client> connect_containerd(const ImageFlags& flags) {
 ImageWork::ImageWork(Session& session, const ImageFlags& flags, const std::string& what)
     : flags_(flags),
       call_{oci::Call::Clock::time_point::max(), session.connection.stop()},
-      store_({session.connection.channel(), "ipcsd on " + session.connection.address(), {}, session.connection.timeout()},
-             session.connection.address(), what, call_),
-      bars_(what, session.flags.quiet || session.flags.no_progress ? ProgressMode::kOff : progress_mode(STDERR_FILENO), STDERR_FILENO),
+      store_(
+          {session.connection.channel(), "ipcsd on " + session.connection.address(), {}, session.connection.timeout()},
+          session.connection.address(), what, call_),
+      bars_(what, session.flags.quiet || session.flags.no_progress ? ProgressMode::kOff : progress_mode(STDERR_FILENO),
+            STDERR_FILENO),
       report_([this](const oci::Descriptor& blob, uint64_t done, const std::string& origin) {
         bars_.update(blob.digest().to_string(), done, blob.size(), origin);
       }) {
@@ -104,11 +110,12 @@ const image::Report& ImageWork::step(const std::string& label) {
   return report_;
 }
 
-oci::Image ImageWork::bring(const image::Place& place, const PlatformFlags& platforms, const oci::PlatformChoice& otherwise) {
+oci::Image ImageWork::bring(const image::Place& place, const PlatformFlags& platforms,
+                            const oci::PlatformChoice& otherwise) {
   image::Source source = image::open_source(place, store_, containerd(), registry_, call_);
   const bool chosen = platforms.all || !platforms.platforms.empty();
   const auto choice = place.kind == image::PlaceKind::kContainerd && !chosen ? present(client(), source.root, call_)
-                                                                            : choice_of(platforms, otherwise);
+                                                                             : choice_of(platforms, otherwise);
   return image::bring(source, store_, choice, step("fetch"), call_);
 }
 

@@ -11,9 +11,9 @@
 #include "containerd/client.hpp"
 #include "image/source.hpp"
 #include "image/store.hpp"
-#include "oci/image.hpp"
 #include "ipcs/error.hpp"
 #include "ipcs/extensions.h"
+#include "oci/image.hpp"
 #include "oci/registry.hpp"
 
 namespace ipcs::cli {
@@ -57,7 +57,8 @@ class ImageWork {
   // Takes the bars away, so that something can be said.
   void quiet() { bars_.clear(); }
 
-  // Brings the image of a place into the store. Without flags: all platforms, or `otherwise`; of containerd those that it has.
+  // Brings the image of a place into the store. Without flags: all platforms, or `otherwise`; of containerd those that
+  // it has.
   oci::Image bring(const image::Place& place, const PlatformFlags& platforms, const oci::PlatformChoice& otherwise);
 
  private:

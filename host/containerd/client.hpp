@@ -34,8 +34,8 @@ struct ImageRecord {
 class Client {
  public:
   // `address`: path of containerd's socket, with or without "unix://". `name_space` e.g. "default" or "k8s.io".
-  // Throws Error kInvalidArgument for an empty one of them. `who` begins messages; ipcsd's control socket speaks the Content
-  // service too.
+  // Throws Error kInvalidArgument for an empty one of them. `who` begins messages; ipcsd's control socket speaks the
+  // Content service too.
   Client(std::string address, std::string name_space, std::string who = "containerd");
   ~Client();
   Client(const Client&) = delete;

@@ -51,7 +51,8 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
   std::optional<oci::Verifier> verifier;
   uint64_t offset = from;
   if (checks_ == Checks::kDigest) verifier.emplace(blob, from, what);
-  if (from > blob.size()) throw Error(Code::kOutOfRange, what + ": offset " + std::to_string(from) + " is behind its end");
+  if (from > blob.size())
+    throw Error(Code::kOutOfRange, what + ": offset " + std::to_string(from) + " is behind its end");
   if (from < blob.size()) {
     Client::Request request(client_, call);
     content_api::ReadContentRequest read;
@@ -61,9 +62,11 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
     content_api::ReadContentResponse response;
     try {
       while (reader->Read(&response)) {
-        const std::span<const uint8_t> piece(reinterpret_cast<const uint8_t*>(response.data().data()), response.data().size());
+        const std::span<const uint8_t> piece(reinterpret_cast<const uint8_t*>(response.data().data()),
+                                             response.data().size());
         if (verifier) verifier->update(piece);
-        if (piece.size() > blob.size() - offset) throw Error(Code::kDataLoss, what + ": more bytes than its descriptor says");
+        if (piece.size() > blob.size() - offset)
+          throw Error(Code::kDataLoss, what + ": more bytes than its descriptor says");
         offset += piece.size();
         sink(piece);
       }
@@ -85,7 +88,9 @@ void Content::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& 
 }
 
 // Whether containerd has the blob for this namespace.
-bool Content::known(const oci::Descriptor& blob, const oci::Call& call) { return size(blob.digest(), call) == blob.size(); }
+bool Content::known(const oci::Descriptor& blob, const oci::Call& call) {
+  return size(blob.digest(), call) == blob.size();
+}
 
 std::optional<uint64_t> Content::size(const oci::Digest& digest, const oci::Call& call) {
   Client::Request request(client_, call);
@@ -150,7 +155,8 @@ bool Content::write(const oci::Descriptor& blob, oci::BlobSource& source, const 
     try {
       exchange(message(content_api::WriteAction::STAT, 0));
       offset = static_cast<uint64_t>(std::max<int64_t>(0, response.offset()));
-      if (offset > 0 && (afresh || offset > blob.size())) exchange(message(content_api::WriteAction::WRITE, offset = 0));
+      if (offset > 0 && (afresh || offset > blob.size()))
+        exchange(message(content_api::WriteAction::WRITE, offset = 0));
       resumed = offset > 0;
       if (offset < blob.size()) {
         source.read(
@@ -184,7 +190,8 @@ bool Content::write(const oci::Descriptor& blob, oci::BlobSource& source, const 
       afresh = true;
       continue;
     }
-    const bool locked = status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_message().find("locked") != std::string::npos;
+    const bool locked = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+                        status.error_message().find("locked") != std::string::npos;
     if (!locked) {
       client_.check(status, thing(blob), call);
       return true;

@@ -17,7 +17,7 @@ class Content : public oci::BlobSource, public oci::BlobTarget {
  public:
   enum class Checks {
     kDigest,  // read() hashes what comes
-    kSize,    // it counts: the store has proved its digests when it took the bytes, and not every one is the hash of them
+    kSize,  // it counts: the store has proved its digests when it took the bytes, and not every one is the hash of them
   };
 
   // `lease`: the id that new content belongs to, "" for none.

@@ -21,9 +21,9 @@ struct Bucket {
 
 // Everything counted once, at its own size.
 struct Granularity {
-  std::string name;              // "blocks", "blobs"
-  std::vector<Bucket> buckets;   // that are not empty; few images first, then by their bits
-  std::vector<Bucket> totals;    // of each image, with what it shares
+  std::string name;             // "blocks", "blobs"
+  std::vector<Bucket> buckets;  // that are not empty; few images first, then by their bits
+  std::vector<Bucket> totals;   // of each image, with what it shares
 };
 
 struct Comparison {
@@ -36,7 +36,8 @@ struct Compared {
   oci::Image image;
 };
 
-// Asks the store for the blocks of every blob. Throws as Store::list_blocks(), kInvalidArgument for more than kMaxCompared.
+// Asks the store for the blocks of every blob. Throws as Store::list_blocks(), kInvalidArgument for more than
+// kMaxCompared.
 Comparison compare(Store& store, const std::vector<Compared>& images, const oci::Call& call);
 
 // "only A", "A and B, not C": the images of a bucket by their names.

@@ -8,7 +8,8 @@
 
 namespace ipcs::image {
 
-// The CID of the dag-pb block whose SHA-256 the digest is, in base 16. Throws Error kInvalidArgument for other algorithms.
+// The CID of the dag-pb block whose SHA-256 the digest is, in base 16. Throws Error kInvalidArgument for other
+// algorithms.
 std::string root_cid(const oci::Digest& digest);
 
 // Whether an image's descriptors are p2p digests: its root's bytes have another hash than its digest says.

@@ -14,11 +14,20 @@ std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += static_cast<unsigned char>(c) < ' ' ? '?' : c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += static_cast<unsigned char>(c) < ' ' ? '?' : c;
     }
   }
   return out;
@@ -42,7 +51,8 @@ std::string row_label(const std::string& name) {
 
 std::string plot(const Comparison& comparison, const Granularity& granularity) {
   const auto& images = comparison.images;
-  const double width = kLabels + kColumn * static_cast<double>(std::max<size_t>(granularity.buckets.size(), 1)) + kMargin;
+  const double width =
+      kLabels + kColumn * static_cast<double>(std::max<size_t>(granularity.buckets.size(), 1)) + kMargin;
   const double matrix = kTop + kBars + 24;
   const double height = matrix + kRow * static_cast<double>(images.size()) + kMargin;
   uint64_t most = 1;
@@ -62,22 +72,25 @@ std::string plot(const Comparison& comparison, const Granularity& granularity) {
     const Bucket& bucket = granularity.buckets[i];
     const double x = kLabels + kColumn * (static_cast<double>(i) + 0.5);
     const double length = kBars * static_cast<double>(bucket.bytes) / static_cast<double>(most);
-    svg += fmt::format("<g><title>{}: {} {}, {} bytes</title>\n<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.0f}\" height=\"{:.1f}\" "
-                       "fill=\"#3465a4\"/>\n<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
-                       escaped(bucket_text(bucket, images)), bucket.count, granularity.name, bucket.bytes, x - 18,
-                       kTop + kBars - length, 36.0, length, x, kTop + kBars - length - 5, size_label(bucket.bytes));
+    svg += fmt::format(
+        "<g><title>{}: {} {}, {} bytes</title>\n<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.0f}\" height=\"{:.1f}\" "
+        "fill=\"#3465a4\"/>\n<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+        escaped(bucket_text(bucket, images)), bucket.count, granularity.name, bucket.bytes, x - 18,
+        kTop + kBars - length, 36.0, length, x, kTop + kBars - length - 5, size_label(bucket.bytes));
     double first = 0, last = 0;
     std::string dots;
     for (size_t row = 0; row < images.size(); ++row) {
       const double y = matrix + kRow * (static_cast<double>(row) + 0.5);
       const bool has = bucket.images >> row & 1;
       if (has) (first == 0 ? first : last) = y;
-      dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"7\" fill=\"{}\"/>\n", x, y, has ? "#2e3436" : "#d3d7cf");
+      dots +=
+          fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"7\" fill=\"{}\"/>\n", x, y, has ? "#2e3436" : "#d3d7cf");
     }
     svg += dots;
     if (last > 0) {
-      svg += fmt::format("<line x1=\"{0:.1f}\" y1=\"{1:.1f}\" x2=\"{0:.1f}\" y2=\"{2:.1f}\" stroke=\"#2e3436\" stroke-width=\"3\"/>\n",
-                         x, first, last);
+      svg += fmt::format(
+          "<line x1=\"{0:.1f}\" y1=\"{1:.1f}\" x2=\"{0:.1f}\" y2=\"{2:.1f}\" stroke=\"#2e3436\" stroke-width=\"3\"/>\n",
+          x, first, last);
     }
     svg += "</g>\n";
   }

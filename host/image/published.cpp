@@ -37,12 +37,13 @@ class Peers : public oci::BlobSource {
 
 }  // namespace
 
-Published fetch_published(Store& store, const std::string& cid, const oci::PlatformChoice& platforms, const Report& report,
-                          const oci::Call& call) {
+Published fetch_published(Store& store, const std::string& cid, const oci::PlatformChoice& platforms,
+                          const Report& report, const oci::Call& call) {
   const Adopted blob = store.adopt_cid(cid, std::nullopt, 0, call);
   const std::string name = "ipfs://" + cid;
   if (blob.size > kMaxDescriptor) {
-    throw Error(Code::kInvalidArgument, name + ": no descriptor of an image: it has " + std::to_string(blob.size) + " bytes");
+    throw Error(Code::kInvalidArgument,
+                name + ": no descriptor of an image: it has " + std::to_string(blob.size) + " bytes");
   }
   const oci::Descriptor as_blob("application/json", blob.digest, blob.size);
   const auto root = oci::Descriptor::parse(oci::read_whole(store, as_blob, kMaxDescriptor, call), name);
@@ -50,7 +51,8 @@ Published fetch_published(Store& store, const std::string& cid, const oci::Platf
   Peers peers(store);
   Published result{{oci::walk(peers, root, platforms, call), {}}, {blob, root}};
   const auto& nodes = result.stored.image.nodes;
-  for (const oci::ImageNode& node : nodes) result.stored.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
+  for (const oci::ImageNode& node : nodes)
+    result.stored.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
   run_parallel(nodes.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
     const oci::Descriptor& descriptor = nodes[i].descriptor;
     if (oci::is_foreign_layer(descriptor.media_type())) return;

@@ -19,7 +19,10 @@ constexpr const char* kRootBlobLabel = "containerd.io/gc.ref.content.ipcs.root";
 class Recording {
  public:
   Recording(ctrd::Client& client, Store& store, const Report& report, const oci::Call& call)
-      : lease_(client, kLeaseTime, call), content_(client, lease_.id(), ctrd::Content::Checks::kSize), store_(store), report_(report) {}
+      : lease_(client, kLeaseTime, call),
+        content_(client, lease_.id(), ctrd::Content::Checks::kSize),
+        store_(store),
+        report_(report) {}
 
   void record(const oci::Descriptor& blob, const ctrd::Labels& labels, const oci::Call& call) {
     try {

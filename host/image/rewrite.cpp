@@ -12,7 +12,7 @@
 namespace ipcs::image {
 namespace {
 
-constexpr size_t kParallel = 4;                        // blobs at once
+constexpr size_t kParallel = 4;                           // blobs at once
 constexpr const char* kNerdctlProfile = "cid-version-1";  // what `ipfs add --cid-version=1` makes
 
 // OCI's name for a type of Docker's; "" where it stays.
@@ -43,7 +43,11 @@ std::string reduced(const std::string& bytes, const std::vector<bool>& keep) {
 class Rewriting {
  public:
   Rewriting(Store& store, const oci::Image& image, const RewriteOptions& options)
-      : store_(store), image_(image), options_(options), p2p_(options.digests == Digests::kP2p), kept_(options.digests == Digests::kKept) {
+      : store_(store),
+        image_(image),
+        options_(options),
+        p2p_(options.digests == Digests::kP2p),
+        kept_(options.digests == Digests::kKept) {
     for (const oci::ImageNode& node : image.nodes)
       result_.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
   }
@@ -70,7 +74,8 @@ class Rewriting {
  private:
   void adopt(size_t i, const oci::Digest& digest, const oci::Call& call) {
     if (kept_) return;
-    result_.blobs[i] = store_.adopt_blob(digest, p2p_ ? options_.chunker : "", p2p_ ? "default" : kNerdctlProfile, call);
+    result_.blobs[i] =
+        store_.adopt_blob(digest, p2p_ ? options_.chunker : "", p2p_ ? "default" : kNerdctlProfile, call);
     if (options_.report) options_.report(image_.nodes[i].descriptor, result_.blobs[i].size, "local");
   }
 
@@ -95,7 +100,8 @@ class Rewriting {
       if (found == node.children.end()) continue;
       keep[k] = true;
       if (oci::is_foreign_layer(child.media_type())) continue;
-      children[k] = image_.nodes[*found].manifest ? rewritten_child(child, *found) : changed(child, result_.blobs[*found]);
+      children[k] =
+          image_.nodes[*found].manifest ? rewritten_child(child, *found) : changed(child, result_.blobs[*found]);
     }
     const std::string_view type = p2p_ || kept_ ? std::string_view() : oci_type(manifest.media_type());
     std::string bytes = manifest.rewritten(children, type);
@@ -138,7 +144,8 @@ uint64_t Stored::block_bytes() const {
 
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call) {
   if (options.digests != Digests::kP2p && is_p2p(image)) {
-    throw Error(Code::kInvalidArgument, "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
+    throw Error(Code::kInvalidArgument,
+                "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
   }
   return Rewriting(store, image, options).run(call);
 }

@@ -12,9 +12,10 @@
 namespace ipcs::image {
 
 enum class Digests {
-  kP2p,  // every digest becomes that of the blob's root; sizes stay
+  kP2p,   // every digest becomes that of the blob's root; sizes stay
   kKept,  // nothing changes, but that of an index only the chosen part remains
-  kOci,  // layers and configs keep their digests; every descriptor gets "urls": ["ipfs://CID"], as nerdctl's push does it
+  kOci,   // layers and configs keep their digests; every descriptor gets "urls": ["ipfs://CID"], as nerdctl's push does
+          // it
 };
 
 struct RewriteOptions {
@@ -31,9 +32,9 @@ struct Stored {
   uint64_t block_bytes() const;
 };
 
-// Rewrites from the leaves up an image that the store has. Manifests change in the digests, types and urls of their children
-// only; of an index that part was chosen of, the others are left out. With kOci, Docker's media types become OCI's.
-// Throws Error kInvalidArgument for an image that has p2p digests and is to have others, and as Store does.
+// Rewrites from the leaves up an image that the store has. Manifests change in the digests, types and urls of their
+// children only; of an index that part was chosen of, the others are left out. With kOci, Docker's media types become
+// OCI's. Throws Error kInvalidArgument for an image that has p2p digests and is to have others, and as Store does.
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call);
 
 // The root's descriptor as a blob of its own: what `ipfs://CID` leads to.

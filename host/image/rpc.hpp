@@ -21,7 +21,7 @@ namespace ipcs::image {
 // Who is called, and what every call to them carries. A value; copies share the channel.
 struct Peer {
   std::shared_ptr<grpc::Channel> channel;
-  std::string name;                                           // begins messages: "containerd on /run/containerd/containerd.sock"
+  std::string name;  // begins messages: "containerd on /run/containerd/containerd.sock"
   std::vector<std::pair<std::string, std::string>> metadata;  // e.g. containerd-namespace
   std::optional<std::chrono::nanoseconds> timeout;            // of a call that has one answer
 
@@ -29,7 +29,8 @@ struct Peer {
 };
 
 // Connects to a unix socket, its path with or without "unix://". Throws Error kUnavailable, kPermissionDenied,
-// kInvalidArgument that name the socket, end in `hint` and say what is wrong with it: gRPC has one text for all of these.
+// kInvalidArgument that name the socket, end in `hint` and say what is wrong with it: gRPC has one text for all of
+// these.
 std::shared_ptr<grpc::Channel> dial(const std::string& address, const std::string& who, const std::string& hint);
 
 // The circumstances of one call; must outlive it.

@@ -11,7 +11,8 @@
 namespace ipcs::image {
 namespace {
 
-// A containerd's content. What ipcsd has need not make the detour, and only there p2p digests can be told from wrong ones.
+// A containerd's content. What ipcsd has need not make the detour, and only there p2p digests can be told from wrong
+// ones.
 class FromContainerd : public oci::BlobSource {
  public:
   FromContainerd(ctrd::Client& client, Store& store) : content_(client, ""), store_(store) {}
@@ -38,7 +39,8 @@ oci::CopyOptions copying(oci::PlatformChoice platforms, const Report& report) {
 
 }  // namespace
 
-Source open_source(const Place& place, Store& store, const Containerd& containerd, const oci::RegistryOptions& registry, const oci::Call& call) {
+Source open_source(const Place& place, Store& store, const Containerd& containerd, const oci::RegistryOptions& registry,
+                   const oci::Call& call) {
   switch (place.kind) {
     case PlaceKind::kRegistry: {
       const auto reference = oci::Reference::parse(place.name);
@@ -50,7 +52,9 @@ Source open_source(const Place& place, Store& store, const Containerd& container
     case PlaceKind::kContainerd: {
       ctrd::Client& client = containerd();
       const auto image = client.image(place.name, call);
-      if (!image) throw Error(Code::kNotFound, "image " + place.name + ": not in containerd's namespace \"" + client.name_space() + '"');
+      if (!image)
+        throw Error(Code::kNotFound,
+                    "image " + place.name + ": not in containerd's namespace \"" + client.name_space() + '"');
       return {nullptr, std::make_unique<FromContainerd>(client, store), image->target};
     }
     case PlaceKind::kLayout: {
@@ -62,10 +66,12 @@ Source open_source(const Place& place, Store& store, const Containerd& container
     case PlaceKind::kIpfs:
       break;
   }
-  throw Error(Code::kInvalidArgument, place.to_string() + ": an image is taken from a registry, containerd:NAME or oci:DIR[:TAG]");
+  throw Error(Code::kInvalidArgument,
+              place.to_string() + ": an image is taken from a registry, containerd:NAME or oci:DIR[:TAG]");
 }
 
-oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platforms, const Report& report, const oci::Call& call) {
+oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platforms, const Report& report,
+                 const oci::Call& call) {
   return oci::copy(*source.blobs, source.root, store, "", copying(platforms, report), call);
 }
 

@@ -28,14 +28,15 @@ struct Source {
   oci::Descriptor root;
 };
 
-// Finds the image of a place that is a registry, a containerd or a layout; of a containerd's image, what `store` has is read
-// there. Throws Error kNotFound, kInvalidArgument for
-// other places, and as these do.
-Source open_source(const Place& place, Store& store, const Containerd& containerd, const oci::RegistryOptions& registry, const oci::Call& call);
+// Finds the image of a place that is a registry, a containerd or a layout; of a containerd's image, what `store` has is
+// read there. Throws Error kNotFound, kInvalidArgument for other places, and as these do.
+Source open_source(const Place& place, Store& store, const Containerd& containerd, const oci::RegistryOptions& registry,
+                   const oci::Call& call);
 
-// Brings an image's blobs into the store, those that are there already apart, and returns what was chosen of it. Foreign
-// layers are left out.
-oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platforms, const Report& report, const oci::Call& call);
+// Brings an image's blobs into the store, those that are there already apart, and returns what was chosen of it.
+// Foreign layers are left out.
+oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platforms, const Report& report,
+                 const oci::Call& call);
 
 // Writes an image that the store has to a registry or a layout. Throws Error kInvalidArgument for other places.
 void send(Store& store, const oci::Descriptor& root, const Place& place, const oci::RegistryOptions& registry,

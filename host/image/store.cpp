@@ -55,8 +55,9 @@ void Store::need(std::initializer_list<const char*> features, const oci::Call& c
   const auto answer = ask<v1::FeaturesResponse>(peer_, *dag_, &v1::Dag::Stub::Features, v1::FeaturesRequest(), call);
   for (const char* feature : features) {
     if (std::find(answer.features().begin(), answer.features().end(), feature) == answer.features().end()) {
-      throw Error(Code::kUnimplemented, fmt::format("the backend \"{}\" does not offer {}: its blobs are no DAGs of blocks",
-                                                    answer.backend(), feature));
+      throw Error(Code::kUnimplemented,
+                  fmt::format("the backend \"{}\" does not offer {}: its blobs are no DAGs of blocks", answer.backend(),
+                              feature));
     }
   }
 }
@@ -77,7 +78,8 @@ bool Store::has(const oci::Descriptor& blob, const oci::Call& call) {
 void Store::put(const oci::Descriptor& blob, oci::BlobSource& source, const oci::Call& call) {
   content_.put(blob, source, {}, call);
   if (!hold(blob.digest(), call)) {
-    throw Error(Code::kNotFound, fmt::format("blob {}: was deleted from ipcsd as soon as it was stored", blob.digest().to_string()));
+    throw Error(Code::kNotFound,
+                fmt::format("blob {}: was deleted from ipcsd as soon as it was stored", blob.digest().to_string()));
   }
 }
 
@@ -101,7 +103,8 @@ Adopted Store::adopt_blob(const oci::Digest& digest, const std::string& chunker,
   return adopted(answer, call);
 }
 
-Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size, const oci::Call& call) {
+Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size,
+                         const oci::Call& call) {
   v1::AdoptCidRequest message;
   message.set_cid(cid);
   if (digest) message.set_digest(digest->to_string());
@@ -114,7 +117,8 @@ Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest
 }
 
 Adopted Store::adopted(const v1::AdoptResponse& answer, const oci::Call& call) {
-  Adopted result{oci::Digest::parse(answer.digest()), answer.cid(), answer.size(), answer.blocks(), answer.block_bytes()};
+  Adopted result{oci::Digest::parse(answer.digest()), answer.cid(), answer.size(), answer.blocks(),
+                 answer.block_bytes()};
   // The daemon has given its pin our note, an operator's own too.
   if (const auto before = before_.find(answer.digest()); before != before_.end()) {
     pin(result.digest, before->second, call);
@@ -131,7 +135,8 @@ std::string Store::cid_of(const oci::Digest& digest, const oci::Call& call) {
   return ask<v1::LocateResponse>(peer_, *dag_, &v1::Dag::Stub::Locate, message, call).cid();
 }
 
-void Store::list_blocks(const oci::Digest& digest, const std::function<void(const Block&)>& sink, const oci::Call& call) {
+void Store::list_blocks(const oci::Digest& digest, const std::function<void(const Block&)>& sink,
+                        const oci::Call& call) {
   v1::ListBlocksRequest message;
   message.set_digest(digest.to_string());
   Request request(peer_, call);

@@ -36,8 +36,8 @@ struct Block {
   bool local = false;
 };
 
-// Whatever is put, found or adopted here is pinned under this run's note until drop_pins(), unless the operator had a pin
-// on it before: that one stays as it is. Any thread, several at once.
+// Whatever is put, found or adopted here is pinned under this run's note until drop_pins(), unless the operator had a
+// pin on it before: that one stays as it is. Any thread, several at once.
 class Store : public oci::BlobSource, public oci::BlobTarget {
  public:
   // `peer` is ipcsd's control socket, `address` its path; `work` says in the pins' notes what they are for.
@@ -58,14 +58,16 @@ class Store : public oci::BlobSource, public oci::BlobTarget {
   oci::Digest put(const std::string& bytes, const oci::Call& call);
 
   // As in ipcs.v1.Dag.
-  Adopted adopt_blob(const oci::Digest& digest, const std::string& chunker, const std::string& profile, const oci::Call& call);
-  Adopted adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size, const oci::Call& call);
+  Adopted adopt_blob(const oci::Digest& digest, const std::string& chunker, const std::string& profile,
+                     const oci::Call& call);
+  Adopted adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size,
+                    const oci::Call& call);
   std::string cid_of(const oci::Digest& digest, const oci::Call& call);
   void list_blocks(const oci::Digest& digest, const std::function<void(const Block&)>& sink, const oci::Call& call);
   void export_car(const std::vector<std::string>& roots, const oci::Sink& sink, const oci::Call& call);
   // `next` gives bytes of a CAR until it gives none. `then` gets the roots; until it returns all blocks are safe.
-  void import_car(const std::function<std::string()>& next, const std::function<void(const std::vector<std::string>&)>& then,
-                  const oci::Call& call);
+  void import_car(const std::function<std::string()>& next,
+                  const std::function<void(const std::vector<std::string>&)>& then, const oci::Call& call);
 
   // From now on the pin is the operator's, with this note: it stays.
   void keep(const oci::Digest& digest, const std::string& note, const oci::Call& call);

@@ -1,8 +1,8 @@
 // An ipcsd's control socket in front of a store in memory whose blobs are "DAGs": chunks of four bytes below one root.
 #pragma once
 
-#include "image/rpc.hpp"
 #include "host/content/world.hpp"
+#include "image/rpc.hpp"
 #include "image/store.hpp"
 #include "service/admin_service.hpp"
 #include "service/content_service.hpp"
@@ -26,11 +26,15 @@ struct Chunks : plugin::BlockCursor {
   explicit Chunks(const Bytes& b) : bytes(b) {}
   std::vector<plugin::BlockEntry> next(const plugin::Call&, size_t capacity) override {
     std::vector<plugin::BlockEntry> page;
-    if (at == 0 && !begun) page.push_back({"root-" + digest_of({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).to_string(), 100, 0, bytes.size(), false, true});
+    if (at == 0 && !begun)
+      page.push_back({"root-" + digest_of({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).to_string(), 100,
+                      0, bytes.size(), false, true});
     begun = true;
     for (; at < bytes.size() && page.size() < capacity; at += 4) {
       const size_t size = std::min<size_t>(4, bytes.size() - at);
-      page.push_back({"leaf-" + std::string(bytes.begin() + static_cast<ptrdiff_t>(at), bytes.begin() + static_cast<ptrdiff_t>(at + size)), size, at, size, true, true});
+      page.push_back({"leaf-" + std::string(bytes.begin() + static_cast<ptrdiff_t>(at),
+                                            bytes.begin() + static_cast<ptrdiff_t>(at + size)),
+                      size, at, size, true, true});
     }
     return page;
   }
@@ -60,7 +64,8 @@ class DagStore final : public memory::Store, public plugin::BlockLister, public 
     memory_->roots[root] = oci::Digest::of(std::span<const uint8_t>(*bytes)).to_string();
     return {root, cid_text(root, profile), bytes->size(), 2, bytes->size() + 100};
   }
-  plugin::Adopted adopt_cid(const plugin::Call&, std::string_view cid, std::string_view digest, uint64_t size) override {
+  plugin::Adopted adopt_cid(const plugin::Call&, std::string_view cid, std::string_view digest,
+                            uint64_t size) override {
     const std::lock_guard lock(memory_->mutex);
     const auto found = memory_->network.find(std::string(cid));
     if (found == memory_->network.end()) throw Error(Code::kNotFound, "CID " + std::string(cid) + ": nobody has it");
@@ -69,7 +74,8 @@ class DagStore final : public memory::Store, public plugin::BlockLister, public 
     const std::string own = "sha256:" + std::string(cid.substr(9, 64));
     const std::string name = digest.empty() ? own : std::string(digest);
     const bool root = name == own;
-    if (!root && oci::Digest::of(std::span<const uint8_t>(*bytes)).to_string() != name) throw Error(Code::kFailedPrecondition, "other bytes");
+    if (!root && oci::Digest::of(std::span<const uint8_t>(*bytes)).to_string() != name)
+      throw Error(Code::kFailedPrecondition, "other bytes");
     memory_->blobs[name] = {bytes, 1, root};
     return {name, std::string(cid), bytes->size(), 0, 0};
   }
@@ -86,8 +92,10 @@ struct Node {
     for_a = std::make_unique<service::ContentService>(*world.content, world.a);
     admin = std::make_unique<service::AdminService>(*world.content, service::AdminService::Facts(), log::Log::none());
     dag = std::make_unique<service::DagService>(*world.content, log::Log::none());
-    server = service::Server::start({world.dir / "control.sock", {}, {}, 0600}, {content->methods(), {admin.get(), dag.get()}}, lanes, log::Log::none());
-    server_a = service::Server::start({world.dir / "a.sock", {}, {}, 0600}, {for_a->methods(), {}}, lanes, log::Log::none());
+    server = service::Server::start({world.dir / "control.sock", {}, {}, 0600},
+                                    {content->methods(), {admin.get(), dag.get()}}, lanes, log::Log::none());
+    server_a =
+        service::Server::start({world.dir / "a.sock", {}, {}, 0600}, {for_a->methods(), {}}, lanes, log::Log::none());
     peer = {image::dial(world.dir / "control.sock", "ipcsd", ""), "ipcsd", {}, {}};
   }
   ~Node() {

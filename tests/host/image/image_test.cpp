@@ -30,16 +30,19 @@ oci::Descriptor add_index(Images& source) {
   const auto shared = source.add(oci::kOciLayerGzip, "the layer of both");
   std::vector<std::string> manifests;
   for (const std::string machine : {"amd64", "arm64"}) {
-    const auto config = source.add(oci::kOciConfig, R"({"os":"linux","architecture":")" + machine + R"(","rootfs":{"type":"layers","diff_ids":[]}})");
+    const auto config = source.add(oci::kOciConfig, R"({"os":"linux","architecture":")" + machine +
+                                                        R"(","rootfs":{"type":"layers","diff_ids":[]}})");
     const auto own = source.add(oci::kOciLayerGzip, "the layer of " + machine);
     const auto manifest = source.add(oci::kOciManifest, oci::test::manifest_text(config, {shared, own}));
-    manifests.push_back(R"({"mediaType":")" + std::string(oci::kOciManifest) + R"(","digest":")" + manifest.digest().to_string() + R"(","size":)" +
-                        std::to_string(manifest.size()) + R"(, "platform":{"architecture":")" + machine + R"(","os":"linux"},"x":[1, 2]})");
+    manifests.push_back(R"({"mediaType":")" + std::string(oci::kOciManifest) + R"(","digest":")" +
+                        manifest.digest().to_string() + R"(","size":)" + std::to_string(manifest.size()) +
+                        R"(, "platform":{"architecture":")" + machine + R"(","os":"linux"},"x":[1, 2]})");
   }
   return source.add(oci::kOciIndex, oci::test::index_text(manifests));
 }
 
-oci::Image brought(Node& node, Daemon& store, Images& source, const PlatformChoice& platforms = PlatformChoice::everything()) {
+oci::Image brought(Node& node, Daemon& store, Images& source,
+                   const PlatformChoice& platforms = PlatformChoice::everything()) {
   oci::CopyOptions options;
   options.platforms = platforms;
   return oci::copy(source, add_index(source), store, "", options, node.call);
@@ -79,14 +82,15 @@ TEST_CASE("p2p digests replace all others, and nothing else changes") {
       CHECK(twice.image.root().descriptor == stored.image.root().descriptor);
     }
     SECTION("which no registry takes") {
-      CHECK_THROWS_WITH(rewrite(store, stored.image, {Digests::kOci, {}, {}}, node.call), Catch::Contains("p2p digests"));
+      CHECK_THROWS_WITH(rewrite(store, stored.image, {Digests::kOci, {}, {}}, node.call),
+                        Catch::Contains("p2p digests"));
     }
     SECTION("the root's descriptor is a blob of its own") {
       const RootBlob root = publish_root(store, stored, node.call);
       const oci::Descriptor& descriptor = stored.image.root().descriptor;
       CHECK(oci::read_whole(store, {"", root.blob.digest, root.blob.size}, 1000, node.call) ==
-            R"({"mediaType":")" + std::string(oci::kOciIndex) + R"(","digest":")" + descriptor.digest().to_string() + R"(","size":)" +
-                std::to_string(descriptor.size()) + "}");
+            R"({"mediaType":")" + std::string(oci::kOciIndex) + R"(","digest":")" + descriptor.digest().to_string() +
+                R"(","size":)" + std::to_string(descriptor.size()) + "}");
     }
     CHECK(node.pins().size() >= 2 * image.nodes.size());
   }
@@ -104,7 +108,8 @@ TEST_CASE("of an index that part was chosen of, the rest is left out") {
   REQUIRE(index["manifests"].size() == 1);
   CHECK(index["manifests"][0]["platform"]["architecture"] == "arm64");
   CHECK(index["manifests"][0]["x"] == json::parse("[1,2]"));
-  CHECK(index["manifests"][0]["digest"] == stored.image.nodes[stored.image.nodes.size() - 2].descriptor.digest().to_string());
+  CHECK(index["manifests"][0]["digest"] ==
+        stored.image.nodes[stored.image.nodes.size() - 2].descriptor.digest().to_string());
 }
 
 TEST_CASE("kept digests: only what was not chosen of an index is left out") {
@@ -138,7 +143,8 @@ TEST_CASE("with OCI digests every descriptor gets a url, and Docker's types beco
 
   const json manifest = json::parse(stored.image.root().manifest->bytes());
   CHECK(manifest["mediaType"] == oci::kOciManifest);
-  const auto check = [](const json& descriptor, const oci::Descriptor& before, std::string_view type, const std::string& bytes) {
+  const auto check = [](const json& descriptor, const oci::Descriptor& before, std::string_view type,
+                        const std::string& bytes) {
     CHECK(descriptor["digest"] == before.digest().to_string());
     CHECK(descriptor["mediaType"] == type);
     CHECK(descriptor["urls"] == json::array({"ipfs://" + cid_text(p2p_digest_of(bytes, "cid-version-1"), "v1")}));
@@ -160,7 +166,8 @@ TEST_CASE("pins: the operator's stay as they were, a run's go, what is published
   const oci::Digest operators = node.world.put(node.world.op, kept);
   node.world.content->pin(node.world.call, operators, "mine");
   const oci::Digest left = node.world.put(node.world.op, "the layer of both");
-  node.world.content->pin(node.world.call, left, "ipcsctl image convert x y, run 00000000");  // by a run that was killed
+  node.world.content->pin(node.world.call, left,
+                          "ipcsctl image convert x y, run 00000000");  // by a run that was killed
   oci::Digest published = left;
   {
     Daemon store(node.peer, node.control, "convert a b", node.call);
@@ -170,7 +177,8 @@ TEST_CASE("pins: the operator's stay as they were, a run's go, what is published
     published = stored.image.root().descriptor.digest();
     store.keep(published, "published", node.call);
   }
-  CHECK(node.pins() == std::map<std::string, std::string>{{operators.to_string(), "mine"}, {published.to_string(), "published"}});
+  CHECK(node.pins() ==
+        std::map<std::string, std::string>{{operators.to_string(), "mine"}, {published.to_string(), "published"}});
 }
 
 TEST_CASE("a published image becomes known from its CID on") {
@@ -178,7 +186,8 @@ TEST_CASE("a published image becomes known from its CID on") {
   Images source;
   Daemon store(here.peer, here.control, "test", here.call);
   const bool p2p = GENERATE(true, false);
-  const Stored stored = rewrite(store, brought(here, store, source), {p2p ? Digests::kP2p : Digests::kOci, {}, {}}, here.call);
+  const Stored stored =
+      rewrite(store, brought(here, store, source), {p2p ? Digests::kP2p : Digests::kOci, {}, {}}, here.call);
   const RootBlob root = publish_root(store, stored, here.call);
   const auto offer = [&](const std::string& cid, const oci::Descriptor& blob) {
     there.world.memory->network[cid] = bytes_of(oci::read_whole(store, blob, 1 << 20, here.call));
@@ -194,13 +203,15 @@ TEST_CASE("a published image becomes known from its CID on") {
 
   SECTION("not when a blob is missing") {
     there.world.memory->network.erase(stored.blobs[0].cid);
-    CHECK_THROWS_WITH(fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call),
-                      Catch::Contains(stored.image.nodes[0].descriptor.digest().to_string()) && Catch::Contains("nobody has it"));
+    CHECK_THROWS_WITH(
+        fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call),
+        Catch::Contains(stored.image.nodes[0].descriptor.digest().to_string()) && Catch::Contains("nobody has it"));
   }
   SECTION("not when the CID leads elsewhere") {
     const std::string cid = cid_text(digest_of("elsewhere").to_string());
     there.world.memory->network[cid] = bytes_of("[]");
-    CHECK_THROWS_WITH(fetch_published(other, cid, PlatformChoice::everything(), {}, there.call), Catch::StartsWith("ipfs://" + cid));
+    CHECK_THROWS_WITH(fetch_published(other, cid, PlatformChoice::everything(), {}, there.call),
+                      Catch::StartsWith("ipfs://" + cid));
   }
 }
 
@@ -214,7 +225,8 @@ TEST_CASE("blocks are counted once in the bucket of the images that have them") 
     const auto root = source.add(oci::kOciManifest, oci::test::manifest_text(config, {layer}));
     return oci::copy(source, root, store, "", {PlatformChoice::everything(), 1, {}, false}, node.call);
   };
-  const Comparison comparison = compare(store, {{"A", image(a, "samesame1234")}, {"B", image(b, "same5678")}}, node.call);
+  const Comparison comparison =
+      compare(store, {{"A", image(a, "samesame1234")}, {"B", image(b, "same5678")}}, node.call);
   REQUIRE(comparison.granularities.size() == 2);
   const Granularity& blobs = comparison.granularities[1];
   REQUIRE(blobs.buckets.size() == 3);

@@ -35,11 +35,13 @@ TEST_CASE("places") {
 }
 
 TEST_CASE("no places") {
-  const char* text = GENERATE("containerd:", "oci:", "oci::tag", "car:", "ipfs://", "ipfs://a/b", "ipfs://a b", "", "UPPER");
+  const char* text =
+      GENERATE("containerd:", "oci:", "oci::tag", "car:", "ipfs://", "ipfs://a/b", "ipfs://a b", "", "UPPER");
   CHECK_THROWS_AS(Place::parse(text), Error);
 }
 
 TEST_CASE("the CID of a p2p digest") {
-  CHECK(root_cid(oci::Digest::of("foobar")) == "f01701220c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2");
+  CHECK(root_cid(oci::Digest::of("foobar")) ==
+        "f01701220c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2");
   CHECK_THROWS_AS(root_cid(oci::Digest::of("foobar", oci::Algorithm::kSha512)), Error);
 }
