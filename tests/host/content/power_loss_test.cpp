@@ -195,7 +195,7 @@ class Daemon {
   // A log of few pages, so that it is copied into the file now and then.
   const std::unique_ptr<catalog::Catalog> catalog_ =
       catalog::Catalog::open(machine_.dir / "catalog.db", {machine_.vfs.name(), 24});
-  content::Content content_{stores_, *catalog_, {8, [] { return int64_t{1}; }, log::Log::none()}};
+  content::Content content_{stores_, *catalog_, {8, {}, [] { return int64_t{1}; }, log::Log::none()}};
 };
 
 // What happens on the first day.
