@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <exception>
 #include <sstream>
 #include <string_view>
@@ -40,7 +41,16 @@ int run(const Choice& choice, const Flags& flags, Interrupt& interrupt) {
   return result;
 }
 
+// Poco blocks the signal in every program that is linked with it. A program that writes to a pipe ends by it, in silence.
+void unblock_sigpipe() {
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
+}
+
 int main_with_signals(int argc, char** argv) {
+  unblock_sigpipe();
   Flags flags;
   Choice choice;
   const auto app = command_tree(flags, choice);
