@@ -165,7 +165,7 @@ TEST_CASE("the plugin's own table comes from a file, standard input and single s
     return check(std::move(args));
   };
   check_out(run({"--config", dir / "table.toml"}), "");
-  check_out(run({"--config", dir / "table.toml", "--set", "quota=2GiB", "--set", "full_at=0.5"}), "");
+  check_out(run({"--config", dir / "table.toml", "--set", "quota=2GiB", "--set", "full_at=0.99"}), "");
   check_out(run({"--set", "path=\"{dir}/it's\""}), "");
   check_failed(run({"--set", "quta=1"}), 1, "unknown key \"quta\" (did you mean \"quota\"?)");
   check_failed(run({"--set", "quota"}), 2, "setting \"quota\" wants the form key=value");

@@ -88,7 +88,7 @@ TEST_CASE("the quota counts blobs and ingests") {
   CHECK(info.full);
   CHECK(code_of([&] { store->open_ingest(store.call(), "three", true, 0); }) == Code::kResourceExhausted);
   CHECK_THROWS_WITH(store->open_ingest(store.call(), "three", true, 0),
-                    Catch::Contains("is full: 2000 bytes of its quota of 2000 are used, at full_at = 0.95 new ones are refused"));
+                    Catch::Contains("is full: 2000 bytes of its quota of 2000 are used, at full_at = 1 new ones are refused"));
   store->remove_blob(store.call(), store.blobs().front().name);
   CHECK_FALSE(store->info(store.call()).full);
   store->open_ingest(store.call(), "three", true, 0);
