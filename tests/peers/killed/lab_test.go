@@ -33,12 +33,15 @@ func newLab(t *testing.T, ipcsd string) *lab {
 	t.Helper()
 	base := process.Directory(t)
 	l := &lab{ipcsd: ipcsd, config: filepath.Join(base, "config.toml"), root: filepath.Join(base, "root")}
-	text := fmt.Sprintf("version = 1\nroot = %q\nbackend = \"local\"\n", l.root)
+	text := fmt.Sprintf("version = 1\nroot = %q\nbackend = %q\n", l.root, backend())
 	for i := range l.sockets {
 		l.sockets[i] = filepath.Join(base, fmt.Sprintf("content-%d.sock", i))
 		text += fmt.Sprintf("[[grpc]]\nname = %q\naddress = %q\n", holderName(i), l.sockets[i])
 	}
 	text += fmt.Sprintf("[control]\naddress = %q\n", filepath.Join(l.root, "control.sock"))
+	if api := os.Getenv("KUBO_API"); api != "" {
+		text += process.KuboTable(base, api)
+	}
 	if err := os.WriteFile(l.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

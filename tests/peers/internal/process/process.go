@@ -111,13 +111,16 @@ func StartIn(t testing.TB, program, base string, arguments ...string) *Daemon {
 		append(append([]string{"--root", root, "--address", socket}, backend...), arguments...)...)
 }
 
-// onKubo writes the configuration of a backend ipfs-http whose state is below `base`.
+// KuboTable is the part of a configuration that gives the backend ipfs-http a place of its own in the Kubo at `api`.
+func KuboTable(base, api string) string {
+	return fmt.Sprintf("[plugins.ipfs-http]\nprefix = %q\napi = %q\n", "/"+filepath.Base(base), api)
+}
+
+// onKubo writes the configuration of a backend ipfs-http for a daemon below `base`.
 func onKubo(t testing.TB, base, api string) string {
 	t.Helper()
 	file := filepath.Join(base, "config.toml")
-	text := fmt.Sprintf("version = 1\n[plugins.ipfs-http]\nstate = %q\nprefix = %q\napi = %q\n",
-		filepath.Join(base, "root/ipfs-http"), "/"+filepath.Base(base), api)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("version = 1\n"+KuboTable(base, api)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
