@@ -19,6 +19,10 @@ struct RootWorld : World {
     const Bytes bytes = bytes_of(text);
     return session.on_message(call, message(content::WriteAction::kCommit, ref, kRoot.to_string(), bytes));
   }
+  void commit_once(const std::string& ref, std::string_view text) {
+    content::WriteSession session(*content, a);
+    commit(session, ref, text);
+  }
   static content::WriteMessage message(content::WriteAction action, const std::string& ref, const std::string& expected,
                                        const Bytes& bytes) {
     content::WriteMessage made;
@@ -104,8 +108,7 @@ TEST_CASE("verify leaves the bytes under a root's digest to the backend") {
 
 TEST_CASE("a copy keeps the digest of a root where the new store can prove it") {
   RootWorld w;
-  content::WriteSession session(*w.content, w.a);
-  w.commit(session, "r", "blob");
+  w.commit_once("r", "blob");
   const Digest plain = w.put(w.a, "plain");
   w.recover();
   w.switch_store();
