@@ -148,7 +148,7 @@ TEST_CASE("credential programs") {
   program("nonsense", "echo 'hello'");
   program("deaf", R"(exec <&-; echo '{"Username":"u","Secret":"s"}')");
   program("endless", "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done");
-  program("hanging", "sleep 100");
+  program("hanging", "exec sleep 100");
 
   const Credentials good = ask_credential_program("good", "localhost:5000", kCall);
   CHECK(good.username == "get");
