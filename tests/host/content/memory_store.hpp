@@ -95,6 +95,14 @@ struct Memory {
     const std::lock_guard lock(mutex);
     blobs[digest] = {std::make_shared<const Bytes>(std::move(bytes))};
   }
+  void on_network(const std::string& name, Bytes bytes) {
+    const std::lock_guard lock(mutex);
+    network[name] = std::move(bytes);
+  }
+  void off_network(const std::string& name) {
+    const std::lock_guard lock(mutex);
+    network.erase(name);
+  }
   bool has(const std::string& digest) {
     const std::lock_guard lock(mutex);
     return blobs.contains(digest);

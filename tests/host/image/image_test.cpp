@@ -190,7 +190,7 @@ TEST_CASE("a published image becomes known from its CID on") {
       rewrite(store, brought(here, store, source), {p2p ? Digests::kP2p : Digests::kOci, {}, {}}, here.call);
   const RootBlob root = publish_root(store, stored, here.call);
   const auto offer = [&](const std::string& cid, const oci::Descriptor& blob) {
-    there.world.memory->network[cid] = bytes_of(oci::read_whole(store, blob, 1 << 20, here.call));
+    there.world.memory->on_network(cid, bytes_of(oci::read_whole(store, blob, 1 << 20, here.call)));
   };
   offer(root.blob.cid, {"", root.blob.digest, root.blob.size});
   for (size_t i = 0; i < stored.blobs.size(); ++i) offer(stored.blobs[i].cid, stored.image.nodes[i].descriptor);
@@ -202,14 +202,14 @@ TEST_CASE("a published image becomes known from its CID on") {
   for (const oci::ImageNode& blob : published.stored.image.nodes) CHECK(other.has(blob.descriptor, there.call));
 
   SECTION("not when a blob is missing") {
-    there.world.memory->network.erase(stored.blobs[0].cid);
+    there.world.memory->off_network(stored.blobs[0].cid);
     CHECK_THROWS_WITH(
         fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call),
         Catch::Contains(stored.image.nodes[0].descriptor.digest().to_string()) && Catch::Contains("nobody has it"));
   }
   SECTION("not when the CID leads elsewhere") {
     const std::string cid = cid_text(digest_of("elsewhere").to_string());
-    there.world.memory->network[cid] = bytes_of("[]");
+    there.world.memory->on_network(cid, bytes_of("[]"));
     CHECK_THROWS_WITH(fetch_published(other, cid, PlatformChoice::everything(), {}, there.call),
                       Catch::StartsWith("ipfs://" + cid));
   }
