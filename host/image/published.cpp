@@ -2,9 +2,9 @@
 #include "image/published.hpp"
 
 #include "image/p2p.hpp"
-#include "image/parallel.hpp"
 #include "ipcs/error.hpp"
 #include "oci/media_type.hpp"
+#include "oci/parallel.hpp"
 
 namespace ipcs::image {
 namespace {
@@ -53,7 +53,7 @@ Published fetch_published(Store& store, const std::string& cid, const oci::Platf
   const auto& nodes = result.stored.image.nodes;
   for (const oci::ImageNode& node : nodes)
     result.stored.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
-  run_parallel(nodes.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
+  oci::run_parallel(nodes.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
     const oci::Descriptor& descriptor = nodes[i].descriptor;
     if (oci::is_foreign_layer(descriptor.media_type())) return;
     const bool whole = ipfs_url(descriptor).has_value();

@@ -4,9 +4,9 @@
 #include <set>
 
 #include "containerd/content.hpp"
-#include "image/parallel.hpp"
 #include "ipcs/error.hpp"
 #include "oci/media_type.hpp"
+#include "oci/parallel.hpp"
 
 namespace ipcs::image {
 namespace {
@@ -53,7 +53,7 @@ void register_image(ctrd::Client& client, Store& store, const oci::Image& image,
     recorded.insert(node.descriptor.digest().to_string());
     if (!node.manifest) leaves.push_back(&node);
   }
-  run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
+  oci::run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
     recording.record(leaves[i]->descriptor, registration.content_labels, inner);
   });
   if (registration.root_blob) recording.record(*registration.root_blob, {}, call);

@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "image/p2p.hpp"
-#include "image/parallel.hpp"
 #include "ipcs/error.hpp"
 #include "oci/json_text.hpp"
 #include "oci/media_type.hpp"
+#include "oci/parallel.hpp"
 
 namespace ipcs::image {
 namespace {
@@ -59,7 +59,7 @@ class Rewriting {
       const oci::ImageNode& node = image_.nodes[i];
       if (!node.manifest && !oci::is_foreign_layer(node.descriptor.media_type())) leaves.push_back(i);
     }
-    run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
+    oci::run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
       adopt(leaves[i], image_.nodes[leaves[i]].descriptor.digest(), inner);
     });
     for (const size_t i : leaves) {

@@ -1,5 +1,5 @@
 // Threads that live for one piece of work.
-#include "image/parallel.hpp"
+#include "oci/parallel.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -8,13 +8,13 @@
 #include <thread>
 #include <vector>
 
-namespace ipcs::image {
+namespace ipcs::oci {
 
-void run_parallel(size_t count, size_t parallel, const oci::Call& call,
-                  const std::function<void(size_t, const oci::Call&)>& task) {
+void run_parallel(size_t count, size_t parallel, const Call& call,
+                  const std::function<void(size_t, const Call&)>& task) {
   std::stop_source stop;
   const std::stop_callback forward(call.stop, [&stop] { stop.request_stop(); });
-  const oci::Call inner{call.deadline, stop.get_token()};
+  const Call inner{call.deadline, stop.get_token()};
   std::atomic<size_t> next{0};
   std::mutex mutex;
   std::exception_ptr failure;
@@ -38,4 +38,4 @@ void run_parallel(size_t count, size_t parallel, const oci::Call& call,
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace ipcs::image
+}  // namespace ipcs::oci
