@@ -44,8 +44,8 @@ void Journal::note_removal(const DigestParts& digest, bool durably) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     {
       const std::lock_guard lock(mutex_);
-      const bool known = halves_[0].blobs.contains(name) || halves_[1].blobs.contains(name);
-      if (!known || broken_) return;
+      // Until the files are made, without the lock, there is no record.
+      if (!made_ || broken_ || (!halves_[0].blobs.contains(name) && !halves_[1].blobs.contains(name))) return;
     }
     if (write(RecordKind::kRemoval, digest, {}, {}, durably)) return;
     checkpoint();  // both files are full: without its record the blob can't come back
