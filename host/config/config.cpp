@@ -51,6 +51,7 @@ void lay(Config& config, const Settings& settings) {
   lay(config.adopt, settings.adopt);
   lay(config.look_up_timeout, settings.look_up_timeout);
   lay(config.metrics_address, settings.metrics_address);
+  lay(config.trace_address, settings.trace_address);
   lay(config.log_level, settings.log_level);
   lay(config.log_format, settings.log_format);
   if (!settings.grpc.empty()) config.grpc = settings.grpc;

@@ -46,6 +46,7 @@ struct Config {
   std::vector<Socket> grpc;     // at least one; names and addresses differ
   Socket control;               // named "operator"
   std::string metrics_address;  // host:port, empty: off
+  std::string trace_address;    // of an OpenTelemetry collector, host:port, empty: none
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
   std::map<std::string, std::string> plugins;  // name → its table as a JSON object
@@ -56,7 +57,7 @@ struct Config {
 
 // What one source says; a member without a value says nothing.
 struct Settings {
-  std::optional<std::string> root, backend, previous, metrics_address;
+  std::optional<std::string> root, backend, previous, metrics_address, trace_address;
   std::optional<std::vector<std::string>> plugin_dirs;
   std::optional<Adopt> adopt;
   std::optional<std::chrono::milliseconds> look_up_timeout;

@@ -78,6 +78,11 @@ look_up_timeout = "100ms"
 [metrics]
 address = ""
 
+# An OpenTelemetry collector that takes OTLP over gRPC without TLS, e.g. "127.0.0.1:4317"; off when empty. It gets a span for
+# each request of a trace that containerd samples.
+[trace]
+address = ""
+
 # Lines on standard error. level: debug, info, warn or error; format: text (logfmt) or json.
 [log]
 level = "info"

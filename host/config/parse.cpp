@@ -171,6 +171,8 @@ void read_file(Table& file, Settings& settings, Problems& problems) {
   });
   read_table(file, "metrics", problems,
              [&](Table& table) { settings.metrics_address = table.string("address", to_host_port); });
+  read_table(file, "trace", problems,
+             [&](Table& table) { settings.trace_address = table.string("address", to_host_port); });
   read_table(file, "log", problems, [&](Table& table) {
     settings.log_level = table.string("level", to_level);
     settings.log_format = table.string("format", to_format);

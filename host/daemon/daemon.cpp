@@ -33,6 +33,7 @@
 #include "service/dag_service.hpp"
 #include "service/content_service.hpp"
 #include "service/server.hpp"
+#include "trace/exporter.hpp"
 
 namespace ipcs::daemon {
 namespace {
@@ -228,6 +229,13 @@ class StopWatch {
   std::thread thread_;
 };
 
+// What became of the spans for the trace collector.
+std::vector<metrics::Sample> samples(const trace::Exporter& exporter) {
+  const trace::Exporter::Counts counts = exporter.counts();
+  return {{"ipcs_trace_spans_sent", "Spans that the trace collector has taken.", static_cast<double>(counts.sent)},
+          {"ipcs_trace_spans_dropped", "Spans that it has not.", static_cast<double>(counts.dropped)}};
+}
+
 // Sockets with their services; servers go before what they call.
 struct Listeners {
   std::vector<std::unique_ptr<service::ContentService>> contents;
@@ -238,10 +246,10 @@ struct Listeners {
   std::vector<std::unique_ptr<service::Server>> servers;
 
   void add(const config::Socket& socket, content::Content& content, bool is_operator, metrics::Metrics& metrics,
-           const log::Log& log) {
+           trace::Exporter* exporter, const log::Log& log) {
     contents.push_back(
         std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, &metrics, read_memory));
-    service::Offer offer{contents.back()->methods(), {}};
+    service::Offer offer{contents.back()->methods(), {}, exporter};
     if (is_operator) offer.services = {admin.get(), dag.get()};
     servers.push_back(service::Server::start(to_endpoint(socket), std::move(offer), lanes, log));
     log.info("listening", {{"client", socket.name}, {"address", socket.address}});
@@ -259,6 +267,11 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   const content::RecoveryReport recovery = recover(config, options, *stores.both, *catalog, content, log);
   warn_of_former_clients(config, content, log);
   metrics.at_scrape([&content] { return samples(content); });
+  std::optional<trace::Exporter> exporter;
+  if (!config.trace_address.empty()) {
+    exporter.emplace(config.trace_address, log);
+    metrics.at_scrape([&exporter] { return samples(*exporter); });
+  }
 
   std::atomic<bool> ready{false};
   std::unique_ptr<metrics::Endpoint> endpoint;
@@ -271,8 +284,8 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   Listeners listeners;
   listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery), log);
   listeners.dag = std::make_unique<service::DagService>(content, log);
-  for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, log);
-  listeners.add(config.control, content, true, metrics, log);
+  for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, exporter ? &*exporter : nullptr, log);
+  listeners.add(config.control, content, true, metrics, exporter ? &*exporter : nullptr, log);
 
   ready = true;
   notify("READY=1");

@@ -36,6 +36,8 @@ void ActiveCall::on_accepted(bool ok) {
   begun_ = Call::Clock::now();
   call_.set_deadline(deadline_of(server_context_));
   trace_ = trace_of(server_context_);
+  if (context_.exporter != nullptr) span_ = trace::Exporter::begin(trace_);
+  if (span_) trace_ = span_->context;
   if (trace_) call_.set_trace(trace_->trace_id, trace_->span_id);
   const auto found = context_.methods.find(server_context_.method());
   if (found == context_.methods.end()) {
@@ -138,6 +140,7 @@ std::string_view ActiveCall::name() const noexcept {
 }
 
 void ActiveCall::count(Code code) const {
+  if (span_ && method_ != nullptr) context_.exporter->end(*span_, method_->path, code);
   if (code == Code::kOk) log_success(name(), begun_, trace_, context_.log);
   if (method_ != nullptr && method_->metrics != nullptr) method_->metrics->done(code, Call::Clock::now() - begun_);
 }

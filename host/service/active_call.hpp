@@ -13,7 +13,8 @@
 #include "ipcs/store.hpp"
 #include "log/log.hpp"
 #include "service/exchange.hpp"
-#include "service/trace.hpp"
+#include "trace/context.hpp"
+#include "trace/exporter.hpp"
 #include "service/worker_pool.hpp"
 
 namespace ipcs::service {
@@ -27,6 +28,7 @@ struct CallContext {
   WorkerPool* remote;  // lane of the network
   WorkerPool* look_up;  // lane of searches on it
   log::Log log;
+  trace::Exporter* exporter = nullptr;  // null: nobody traces
   std::atomic<int> active{0};  // accepted and not yet deleted
 };
 
@@ -82,7 +84,8 @@ class ActiveCall {
   std::atomic<int> pending_{2};  // finished and done
 
   Call call_;
-  std::optional<TraceContext> trace_;
+  std::optional<trace::Context> trace_;
+  std::optional<trace::Span> span_;
   const Method* method_ = nullptr;
   Call::Clock::time_point begun_;
   std::unique_ptr<Exchange> exchange_;

@@ -23,14 +23,14 @@ Call::Clock::time_point deadline_of(const grpc::ServerContext& context) {
   return Call::Clock::now() + (deadline - now);
 }
 
-std::optional<TraceContext> trace_of(const grpc::ServerContext& context) {
+std::optional<trace::Context> trace_of(const grpc::ServerContext& context) {
   const auto found = context.client_metadata().find("traceparent");
   if (found == context.client_metadata().end()) return std::nullopt;
-  return parse_traceparent({found->second.data(), found->second.size()});
+  return trace::parse_traceparent({found->second.data(), found->second.size()});
 }
 
 grpc::Status failure_status(Code code, const char* message, std::string_view method,
-                            const std::optional<TraceContext>& trace, const log::Log& log) {
+                            const std::optional<trace::Context>& trace, const log::Log& log) {
   const log::Level level = is_ours(code) ? log::Level::kError : log::Level::kDebug;
   if (log.enabled(level)) {
     const std::string rpc(method);
@@ -44,7 +44,7 @@ grpc::Status failure_status(Code code, const char* message, std::string_view met
   return grpc::Status(static_cast<grpc::StatusCode>(code), message);
 }
 
-void log_success(std::string_view method, Call::Clock::time_point begun, const std::optional<TraceContext>& trace,
+void log_success(std::string_view method, Call::Clock::time_point begun, const std::optional<trace::Context>& trace,
                  const log::Log& log) {
   if (!log.enabled(log::Level::kDebug)) return;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Call::Clock::now() - begun);

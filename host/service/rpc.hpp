@@ -11,7 +11,7 @@
 #include "ipcs/error.hpp"
 #include "ipcs/store.hpp"
 #include "log/log.hpp"
-#include "service/trace.hpp"
+#include "trace/context.hpp"
 
 namespace ipcs::service {
 
@@ -19,15 +19,15 @@ namespace ipcs::service {
 Call::Clock::time_point deadline_of(const grpc::ServerContext& context);
 
 // The trace that the client continues, if any.
-std::optional<TraceContext> trace_of(const grpc::ServerContext& context);
+std::optional<trace::Context> trace_of(const grpc::ServerContext& context);
 
 // The status of an RPC that failed. A failure that is ours, not the client's, is logged with the trace id; others only at
 // level debug. `method` is the method's name without package and service.
 grpc::Status failure_status(Code code, const char* message, std::string_view method,
-                            const std::optional<TraceContext>& trace, const log::Log& log);
+                            const std::optional<trace::Context>& trace, const log::Log& log);
 
 // At level debug, and at no cost otherwise: one line for an RPC that succeeded, so that a trace can be followed.
-void log_success(std::string_view method, Call::Clock::time_point begun, const std::optional<TraceContext>& trace,
+void log_success(std::string_view method, Call::Clock::time_point begun, const std::optional<trace::Context>& trace,
                  const log::Log& log);
 
 // The circumstances of one RPC on gRPC's own threads: its deadline and its trace. Lives as long as the handler.
@@ -58,7 +58,7 @@ class Rpc {
   const Call::Clock::time_point begun_ = Call::Clock::now();
   const std::string_view method_;
   const log::Log& log_;
-  std::optional<TraceContext> trace_;
+  std::optional<trace::Context> trace_;
   Call call_;
 };
 

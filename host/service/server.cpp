@@ -80,6 +80,7 @@ std::unique_ptr<Server> Server::start(const Endpoint& endpoint, Offer offer, Lan
   state->calls.remote = &lanes.remote;
   state->calls.look_up = &lanes.look_up;
   state->calls.log = log;
+  state->calls.exporter = state->offer.exporter;
   for (const Method& method : state->offer.methods) state->calls.methods.emplace(method.path, &method);
   for (int i = 0; i < kWaitingCalls; ++i) ActiveCall::accept(state->calls);
   state->thread = std::thread([queue = state->queue.get()] { drain(*queue); });

@@ -14,6 +14,10 @@ namespace grpc {
 class Service;
 }  // namespace grpc
 
+namespace ipcs::trace {
+class Exporter;
+}  // namespace ipcs::trace
+
 namespace ipcs::service {
 
 // Lets each server wait for its own connections. gRPC's default is one epoll descriptor for the whole process, whose
@@ -30,10 +34,11 @@ struct Lanes {
 };
 
 // What a server answers: `methods` on the completion queue, `services` on gRPC's own threads (for the operator's calls,
-// which are few). What they refer to outlives the server.
+// which are few). `exporter` gets the spans of the methods; null: nobody does. What they refer to outlives the server.
 struct Offer {
   std::vector<Method> methods;
   std::vector<grpc::Service*> services;
+  trace::Exporter* exporter = nullptr;
 };
 
 // A running gRPC server. start() binds, the destructor stops.

@@ -45,6 +45,8 @@ gid = "root"
 mode = 0o660
 [metrics]
 address = "127.0.0.1:9095"
+[trace]
+address = "collector.example:4317"
 [log]
 level = "debug"
 format = "json"
@@ -64,6 +66,7 @@ retry = { times = 3, wait = 1.5, on = [true, "never"] }
   CHECK(s.grpc[1] == Socket{.name = "two-2", .address = "/run/two.sock", .uid = {}, .gid = {}, .mode = 0600});
   CHECK(s.control == Socket{.name = "operator", .address = "/run/control.sock", .uid = {}, .gid = 0, .mode = 0660});
   CHECK(s.metrics_address == "127.0.0.1:9095");
+  CHECK(s.trace_address == "collector.example:4317");
   CHECK(s.log_level == log::Level::kDebug);
   CHECK(s.log_format == log::Format::kJson);
   REQUIRE(s.plugins.size() == 2);

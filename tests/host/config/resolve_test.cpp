@@ -35,6 +35,7 @@ TEST_CASE("defaults as root") {
   CHECK(c.control ==
         Socket{.name = "operator", .address = "/run/ipcs/control.sock", .uid = {}, .gid = {}, .mode = 0600});
   CHECK(c.metrics_address.empty());
+  CHECK(c.trace_address.empty());
   CHECK(c.log_level == log::Level::kInfo);
   CHECK(c.log_format == log::Format::kText);
   CHECK(default_file(root_environment()) == "/etc/ipcs/config.toml");
@@ -173,6 +174,7 @@ TEST_CASE("the default file parses to the defaults") {
     CHECK(file.grpc.size() == 1);
     CHECK(file.control);
     CHECK(file.metrics_address);
+    CHECK(file.trace_address);
     CHECK(file.log_level);
     CHECK(file.log_format);
     CHECK(file.plugins.size() == 1);

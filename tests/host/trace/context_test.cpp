@@ -1,10 +1,10 @@
 // The traceparent header, well formed and hostile.
-#include "service/trace.hpp"
+#include "trace/context.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>
 
-using ipcs::service::parse_traceparent;
+using ipcs::trace::parse_traceparent;
 
 namespace {
 

@@ -1,10 +1,10 @@
 // Hexadecimal fields at fixed places.
-#include "service/trace.hpp"
+#include "trace/context.hpp"
 
 #include <algorithm>
 #include <span>
 
-namespace ipcs::service {
+namespace ipcs::trace {
 namespace {
 
 int digit(char c) noexcept {
@@ -38,14 +38,14 @@ bool all_zero(std::span<const uint8_t> bytes) noexcept {
 
 }  // namespace
 
-std::string TraceContext::trace_hex() const { return to_hex(trace_id); }
-std::string TraceContext::span_hex() const { return to_hex(span_id); }
+std::string Context::trace_hex() const { return to_hex(trace_id); }
+std::string Context::span_hex() const { return to_hex(span_id); }
 
-std::optional<TraceContext> parse_traceparent(std::string_view text) noexcept {
+std::optional<Context> parse_traceparent(std::string_view text) noexcept {
   constexpr size_t kSize = 55;  // 2 + 1 + 32 + 1 + 16 + 1 + 2
   if (text.size() < kSize || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
   std::array<uint8_t, 1> version{}, flags{};
-  TraceContext context;
+  Context context;
   if (!read_hex(text, version) || !read_hex(text.substr(3), context.trace_id) ||
       !read_hex(text.substr(36), context.span_id) || !read_hex(text.substr(53), flags))
     return std::nullopt;
@@ -55,4 +55,4 @@ std::optional<TraceContext> parse_traceparent(std::string_view text) noexcept {
   return context;
 }
 
-}  // namespace ipcs::service
+}  // namespace ipcs::trace
