@@ -3,7 +3,7 @@
 import json
 import signal
 
-from cases import MIB, collect_garbage, expect, expect_equal, expect_runs
+from cases import MIB, collect_garbage, expect, expect_equal, expect_runs, wait_until_connected
 from lab import image
 from lab.process import wait_for
 
@@ -218,5 +218,57 @@ def interrupted_conversion(lab):
     expect(any(code == 206 for _, code in registry.blob_gets()), "nothing was resumed")
 
 
+def to_kubo_and_back(lab):
+    """local → ipfs-http → local under a running container: it never stops, every image unpacks and reads right after each
+    move and without the store before, no byte comes from the registry again, and a garbage collection leaves nothing."""
+    registry, kubo, ipcsd = lab.registry(), lab.kubo(), lab.ipcsd()
+    containerd = lab.containerd(ipcsd.socket)
+    made = {registry.push(f"moved:{i}", m): (text, layers, m) for i, (text, layers) in
+            enumerate([("large", LAYERS), ("small", (1000,))]) if (m := image.make(text, layers))}
+    for reference in made:
+        containerd.pull(reference)
+    held = set().union(*(m.digests for _, _, m in made.values()))
+    pulled = len(registry.blob_gets())
+    containerd.start_container(next(iter(made)), "steady", "/bin/busybox", "sleep", "600")
+    checksum = image.expected_output("large", LAYERS).split("\n")[1]
+
+    def check(namespace):
+        wait_until_connected(containerd)
+        expect_equal("the running container", containerd.exec("steady", "/bin/busybox", "sha256sum", "/data/0").strip(), checksum)
+        for reference, (text, layers, m) in made.items():
+            containerd.pull(reference, namespace=namespace)  # which has no snapshots yet: all is unpacked
+            expect_runs(containerd, reference, text, layers, namespace=namespace)
+            for digest in m.digests:
+                expect(containerd.get(digest) == m.blobs.get(digest, m.manifest), f"{digest} has other bytes")
+        expect_equal("GETs of blobs", registry.blob_gets()[pulled:], [])
+
+    def move(backend, store, previous):
+        ipcsd.change_backend(backend, store, previous=previous)
+        check(f"beside-{previous}")
+        # Now and then a probe of the connection is still on its way out.
+        wait_for("the probe to go", lambda: {b["digest"] for b in ipcsd.ctl_json("content", "ls")} == held)
+        copied = ipcsd.ctl_json("backend", "copy")
+        expect_equal("the copy", (copied["copied"]["count"], copied["complete"], copied["findings"]), (len(held), True, []))
+        ipcsd.change_backend(backend, store)
+        check(f"without-{previous}")
+
+    local = ipcsd.store
+    move("ipfs-http", kubo, "local")
+    # What the old store has in its directory is not the copy that goes back.
+    away = lab.directory / "away"
+    local.rename(away)
+    move("local", local, "ipfs-http")
+    ipcsd.check_blobs(held)
+
+    containerd.end_container("steady")
+    for namespace in ("default", "beside-local", "without-local", "beside-ipfs-http", "without-ipfs-http"):
+        for reference in containerd.images(namespace):
+            containerd.remove(reference, namespace=namespace)
+    wait_for("the garbage collection", lambda: not ipcsd.blob_files())
+    expect_equal("content", ipcsd.ctl_json("content", "ls"), [])
+    expect_no_pins(ipcsd)
+
+
 CASES = [converted_image_on_another_node, converted_image_isolated, converted_from_registry_and_by_car,
-         published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion]
+         published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion,
+         to_kubo_and_back]

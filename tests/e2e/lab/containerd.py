@@ -128,6 +128,18 @@ class Containerd:
         """Fetches and unpacks."""
         return self.ctr(*self.pull_arguments(reference), namespace=namespace, **options)
 
+    def start_container(self, reference, name, *command):
+        """Starts a container that goes on in the background; exec() runs something in it, end_container() ends it."""
+        self.ctr("run", "-d", "--cgroup", "", "--runc-root", self.directory / "runc", "--snapshotter", self.snapshotter,
+                 reference, name, *command)
+
+    def exec(self, name, *command):
+        return self.ctr("tasks", "exec", "--exec-id", f"e{os.urandom(6).hex()}", name, *command).stdout
+
+    def end_container(self, name):
+        self.ctr("tasks", "rm", "-f", name)
+        self.ctr("containers", "rm", name)
+
     def run(self, reference, name, namespace="default"):
         """Runs a container to its end and returns what it printed. Without cgroup: the machine's may not be ours."""
         return self.ctr("run", "--rm", "--cgroup", "", "--runc-root", self.directory / "runc",

@@ -24,15 +24,18 @@ class Ipcsd:
         self.stores = {"local": self.store}
         self.tables = {}  # of plugins, beside their stores
         if kubo:
-            self.store = self.root / "ipfs-http"
-            self.tables = {"ipfs-http": f'state = "{self.store}"\napi = "{kubo.api}"\n'}
             self.stores = {}
+            self._use(kubo)
             self.configure("ipfs-http", None)
         elif sockets or store:
             self.configure("local", None)
         else:
             self._arguments = ["--root", self.root, "--address", self.socket, "--backend", "local"]
         self.start()
+
+    def _use(self, kubo):
+        self.store = self.root / "ipfs-http"
+        self.tables = {"ipfs-http": f'state = "{self.store}"\napi = "{kubo.api}"\n'}
 
     def configure(self, backend, previous):
         """Writes the configuration for the next start; the backends' directories are self.stores."""
@@ -50,10 +53,13 @@ class Ipcsd:
         self._arguments = ["--config", config]
 
     def change_backend(self, backend, store, previous=None):
-        """Stops the daemon and starts it with another backend, whose blobs lie in `store`. A backend that it had before may
-        be its `previous` one."""
+        """Stops the daemon and starts it with another backend, whose blobs lie in `store`: a directory, or a Kubo for
+        ipfs-http. A backend that it had before may be its `previous` one."""
         self.process.stop()
-        self.stores[backend] = self.store = store  # what blob_files() and the like look at
+        if backend == "ipfs-http":
+            self._use(store)
+        else:
+            self.stores[backend] = self.store = store  # what blob_files() and the like look at
         self.configure(backend, previous)
         self.start()
 
