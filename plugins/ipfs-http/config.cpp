@@ -57,14 +57,15 @@ std::string read_text(const Json& config, const std::string& key) {
 uint64_t read_quantity(const Json& config, const std::string& key,
                        const std::vector<std::pair<std::string_view, uint64_t>>& units, const char* example) {
   const Json& value = config[key];
-  if (value.is_number_unsigned()) return value.get<uint64_t>() * units.front().second;
+  constexpr uint64_t kMost = uint64_t{1} << 40;  // times the largest unit it fits
+  if (value.is_number_unsigned() && value.get<uint64_t>() < kMost) return value.get<uint64_t>() * units.front().second;
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
     for (const auto& [name, factor] : units) {
-      if (error == std::errc() && unit == name && number < (uint64_t{1} << 40)) return number * factor;
+      if (error == std::errc() && unit == name && number < kMost) return number * factor;
     }
   }
   reject("key \"" + key + "\": write for example " + example + ", not " + value.dump());

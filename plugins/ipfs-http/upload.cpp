@@ -47,7 +47,7 @@ void UploadPool::work() {
 Upload::Build::Build() : sink([this](const ipld::Cid& cid, ipld::BytesView data) { batch.put(cid, data); }), builder(ipld::Profile(), sink) {}
 
 Upload::Upload(std::shared_ptr<StagedFile> file, Index& index, kubo::Rpc& rpc, UploadPool& pool)
-    : file_(std::move(file)), index_(index), rpc_(rpc), pool_(pool), pins_(std::make_unique<HeldPins>(index, rpc)) {}
+    : file_(std::move(file)), pool_(pool), pins_(std::make_unique<HeldPins>(index, rpc)) {}
 
 bool Upload::has_turn() const {
   return !stopped_ && !failed_ && turns_ < kTurns && available_ >= taken_ + (turns_ + 1) * kBatchBytes;

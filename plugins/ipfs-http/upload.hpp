@@ -78,8 +78,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool has_turn() const;
 
   const std::shared_ptr<StagedFile> file_;
-  Index& index_;
-  kubo::Rpc& rpc_;
   UploadPool& pool_;
   std::unique_ptr<HeldPins> pins_;
 

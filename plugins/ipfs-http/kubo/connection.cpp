@@ -10,6 +10,7 @@
 #include <charconv>
 #include <sstream>
 
+#include "kubo/client.hpp"
 #include "kubo/patient_socket.hpp"
 
 namespace ipcs::kubo {
@@ -64,14 +65,20 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
   Head receive(const Patience& patience) override {
     const Use use(*this, patience);
     Poco::Net::HTTPResponse response;
-    guarded([&] { receiveResponse(response); });
+    Poco::Int64 length = 0;
+    guarded([&] {
+      receiveResponse(response);
+      length = response.getContentLength64();
+      if (length < 0 && length != Poco::Net::HTTPMessage::UNKNOWN_CONTENT_LENGTH)
+        throw Error(Code::kInternal, "the answer is no HTTP (its length is negative)");
+    });
     keep_alive_ = !early_ && response.getKeepAlive() && response.getVersion() == "HTTP/1.1";
     chunked_ = response.getChunkedTransferEncoding();
     left_ = 0;
     until_close_ = false;
     if (!chunked_) {
-      until_close_ = response.getContentLength64() == Poco::Net::HTTPMessage::UNKNOWN_CONTENT_LENGTH;
-      if (!until_close_) left_ = static_cast<uint64_t>(response.getContentLength64());
+      until_close_ = length == Poco::Net::HTTPMessage::UNKNOWN_CONTENT_LENGTH;
+      if (!until_close_) left_ = static_cast<uint64_t>(length);
       at_end_ = !until_close_ && left_ == 0;
       if (until_close_) keep_alive_ = false;
     }
@@ -113,6 +120,8 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
   bool answered() const noexcept override { return waiting_->received; }
 
  private:
+  using HTTPClientSession::read;  // of Poco's; not hidden by ours
+
   // The call that the socket waits for meanwhile.
   struct Use {
     Use(HttpConnection& connection, const Patience& patience) : waiting(*connection.waiting_) {
@@ -139,7 +148,7 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
       keep_alive_ = false;
       if (waiting_->failure) std::rethrow_exception(waiting_->failure);
       if (!waiting_->received) throw Error(Code::kFailedPrecondition, "the connection was closed without an answer");
-      throw Error(Code::kInternal, "the answer is no HTTP (" + e.displayText() + ")");
+      throw Error(Code::kInternal, "the answer is no HTTP (" + one_line(e.displayText()) + ")");
     }
   }
 

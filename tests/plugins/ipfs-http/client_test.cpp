@@ -1,4 +1,5 @@
 // The RPC client against a Kubo that misbehaves.
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -136,6 +137,12 @@ TEST_CASE("answers that are none are errors") {
   CHECK(error_for("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(20'000, '1')).code() == Code::kInternal);
   CHECK(error_for("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").code() == Code::kInternal);  // an empty body is no JSON
   CHECK(error_for("\r\nConnection: close\r\n").code() != Code::kOk);
+  for (const char* length : {"|||", "-3", "99999999999999999999"}) {
+    CHECK(error_for("HTTP/1.1 200 OK\r\nContent-Length: " + std::string(length) + "\r\nConnection: close\r\n\r\nabc").code() ==
+          Code::kInternal);
+  }
+  const std::string strange = error_for("HTTP/1.1 200 OK\r\n\x02" "a\n\r\n").what();
+  CHECK(std::none_of(strange.begin(), strange.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }));
 }
 
 TEST_CASE("an error behind the body is an error") {
@@ -234,7 +241,8 @@ TEST_CASE("the configuration is checked key by key") {
   for (const char* wrong :
        {"{}", "[]", "{\"state\":1}", "{\"state\":\"\"}", "{\"state\":\"/s\",\"api\":\"x\"}", "{\"state\":\"/s\",\"auth\":\"x\"}",
         "{\"state\":\"/s\",\"prefix\":\"ipcs\"}", "{\"state\":\"/s\",\"prefix\":\"/\"}", "{\"state\":\"/s\",\"prefix\":\"/a/../b\"}",
-        "{\"state\":\"/s\",\"timeout\":\"0s\"}", "{\"state\":\"/s\",\"timeout\":\"x\"}", "{\"state\":\"/s\",\"cache\":\"1XB\"}",
+        "{\"state\":\"/s\",\"timeout\":\"0s\"}", "{\"state\":\"/s\",\"timeout\":\"x\"}",
+        "{\"state\":\"/s\",\"timeout\":18446744073709552}", "{\"state\":\"/s\",\"cache\":\"1XB\"}",
         "{\"state\":\"/s\",\"full_at\":2}", "{\"state\":\"/s\",\"adress\":\"x\"}"}) {
     INFO(wrong);
     CHECK(code(wrong) == Code::kInvalidArgument);
