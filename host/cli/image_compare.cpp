@@ -1,9 +1,11 @@
 // `ipcsctl image compare`: what images have in common.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <map>
 
 #include "cli/image_work.hpp"
 #include "cli/text.hpp"
@@ -17,6 +19,7 @@ namespace {
 struct CompareArgs {
   std::shared_ptr<ImageFlags> flags;
   std::vector<std::string> images;
+  std::vector<std::string> by;
   std::string plot;
   PlatformFlags platforms;
 };
@@ -59,6 +62,20 @@ Table to_table(const image::Comparison& comparison) {
   return table;
 }
 
+const std::map<std::string, image::By> kGranularities = {
+    {"blocks", image::By::kBlocks}, {"blobs", image::By::kBlobs}, {"files", image::By::kFiles}};
+
+// Each once, in the order in which they were said.
+std::vector<image::By> granularities(const std::vector<std::string>& names) {
+  if (names.empty()) return {image::By::kBlocks, image::By::kBlobs};
+  std::vector<image::By> by;
+  for (const std::string& name : names) {
+    const image::By what = kGranularities.at(name);
+    if (std::find(by.begin(), by.end(), what) == by.end()) by.push_back(what);
+  }
+  return by;
+}
+
 int compare(Session& session, const CompareArgs& args) {
   return run_image(session, [&] {
     std::vector<image::Place> places;
@@ -68,16 +85,17 @@ int compare(Session& session, const CompareArgs& args) {
       what += " " + text;
     }
     ImageWork work(session, *args.flags, what);
-    work.store().need({IPCS_BLOCKS_V1}, work.call());
+    const std::vector<image::By> by = granularities(args.by);
+    if (std::find(by.begin(), by.end(), image::By::kBlocks) != by.end()) work.store().need({IPCS_BLOCKS_V1}, work.call());
     std::vector<image::Compared> images;
     for (const image::Place& place : places) {
       images.push_back({place.to_string(), work.bring(place, args.platforms, oci::PlatformChoice::current())});
     }
-    const image::Comparison comparison = image::compare(work.store(), images, work.call());
+    const image::Comparison comparison = image::compare(work.store(), images, by, work.step("compare"), work.call());
     work.quiet();
     if (!args.plot.empty()) {
       std::ofstream file(args.plot, std::ios::binary);
-      file << image::plot(comparison, comparison.granularities.front());
+      file << image::plot(comparison);
       if (!file.flush()) throw Error(Code::kInvalidArgument, args.plot + ": " + std::strerror(errno));
     }
     if (session.json()) {
@@ -94,12 +112,17 @@ int compare(Session& session, const CompareArgs& args) {
 void add_image_compare(CLI::App& image, Choice& choice, const std::shared_ptr<ImageFlags>& flags) {
   auto args = std::make_shared<CompareArgs>();
   args->flags = flags;
-  CLI::App* verb = add_verb(image, choice, "compare", "count the blocks that images share and those that they do not",
+  CLI::App* verb = add_verb(image, choice, "compare", "count the blocks, blobs or files that images share and those that they do not",
                             compare, args);
   verb->add_option("IMAGE", args->images, "a registry's reference, containerd:NAME or oci:DIR[:TAG]")
       ->type_name("")
       ->required()
       ->check(is_text());
+  verb->add_option("--by", args->by, "what is counted; files: the contents in all layers, which are read [blocks,blobs]")
+      ->type_name("blocks|blobs|files")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"blocks", "blobs", "files"}).description(""));
   verb->add_option("--plot", args->plot, "draw a picture, too (SVG)")->type_name("FILE");
   add_platform_flags(*verb, args->platforms);
 }

@@ -1,10 +1,11 @@
-// What images have in common, by blocks and by blobs.
+// What images have in common, by blocks, by blobs and by files.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "image/source.hpp"
 #include "image/store.hpp"
 #include "oci/image.hpp"
 
@@ -19,9 +20,16 @@ struct Bucket {
   uint64_t bytes = 0;
 };
 
+// What is counted.
+enum class By {
+  kBlocks,  // of all blobs, by CID
+  kBlobs,   // layers, configs, manifests and indexes; by the CID of the root where the store has DAGs
+  kFiles    // contents of the regular files of all layers, also of those that a later layer hides
+};
+
 // Everything counted once, at its own size.
 struct Granularity {
-  std::string name;             // "blocks", "blobs"
+  std::string name;             // "blocks", "blobs", "files"
   std::vector<Bucket> buckets;  // that are not empty; few images first, then by their bits
   std::vector<Bucket> totals;   // of each image, with what it shares
 };
@@ -36,14 +44,16 @@ struct Compared {
   oci::Image image;
 };
 
-// Asks the store for the blocks of every blob. Throws as Store::list_blocks(), kInvalidArgument for more than
-// kMaxCompared.
-Comparison compare(Store& store, const std::vector<Compared>& images, const oci::Call& call);
+// Counts by each of `by`, in their order. For blocks it asks the store for those of every blob, which need
+// IPCS_BLOCKS_V1; for files it reads all layers, with `report` as progress. Throws as Store::list_blocks() and
+// list_layer_files() do, kInvalidArgument for more than kMaxCompared images.
+Comparison compare(Store& store, const std::vector<Compared>& images, const std::vector<By>& by, const Report& report,
+                   const oci::Call& call);
 
-// "only A", "A and B, not C": the images of a bucket by their names.
+// "only A", "A & B": the images of a bucket by their names.
 std::string bucket_text(const Bucket& bucket, const std::vector<std::string>& images);
 
-// A picture (SVG): a bar for each bucket over a matrix that says whose it is.
-std::string plot(const Comparison& comparison, const Granularity& granularity);
+// A picture (SVG): for each granularity a bar for each bucket over a matrix that says whose it is.
+std::string plot(const Comparison& comparison);
 
 }  // namespace ipcs::image

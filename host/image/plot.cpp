@@ -47,22 +47,25 @@ std::string row_label(const std::string& name) {
   return escaped(name.size() <= kMost ? name : "…" + name.substr(name.size() - kMost));
 }
 
-}  // namespace
+constexpr double kMatrix = kTop + kBars + 24;  // where the dots begin
 
-std::string plot(const Comparison& comparison, const Granularity& granularity) {
+double height_of(const Comparison& comparison) {
+  return kMatrix + kRow * static_cast<double>(comparison.images.size()) + kMargin;
+}
+
+double width_of(const Granularity& granularity) {
+  return kLabels + kColumn * static_cast<double>(std::max<size_t>(granularity.buckets.size(), 1)) + kMargin;
+}
+
+// One granularity, with its upper left corner at 0, 0.
+std::string panel(const Comparison& comparison, const Granularity& granularity) {
   const auto& images = comparison.images;
-  const double width =
-      kLabels + kColumn * static_cast<double>(std::max<size_t>(granularity.buckets.size(), 1)) + kMargin;
-  const double matrix = kTop + kBars + 24;
-  const double height = matrix + kRow * static_cast<double>(images.size()) + kMargin;
+  const double matrix = kMatrix;
   uint64_t most = 1;
   for (const Bucket& bucket : granularity.buckets) most = std::max(most, bucket.bytes);
 
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" height=\"{1:.0f}\" viewBox=\"0 0 {0:.0f} {1:.0f}\" "
-      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
-      "<text x=\"{2:.0f}\" y=\"24\" font-size=\"15\">Bytes of {3} by the images that have them</text>\n",
-      width, height, kMargin, granularity.name);
+  std::string svg = fmt::format("<text x=\"{:.0f}\" y=\"24\" font-size=\"15\">Bytes of {} by the images that have them</text>\n",
+                                kMargin, granularity.name);
   for (size_t row = 0; row < images.size(); ++row) {
     const double y = matrix + kRow * (static_cast<double>(row) + 0.5);
     svg += fmt::format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{} ({})</text>\n", kLabels - 8, y + 4,
@@ -93,6 +96,24 @@ std::string plot(const Comparison& comparison, const Granularity& granularity) {
           x, first, last);
     }
     svg += "</g>\n";
+  }
+  return svg;
+}
+
+}  // namespace
+
+std::string plot(const Comparison& comparison) {
+  const double step = height_of(comparison);
+  const double height = step * static_cast<double>(comparison.granularities.size());
+  double width = 0;
+  for (const Granularity& granularity : comparison.granularities) width = std::max(width, width_of(granularity));
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" height=\"{1:.0f}\" viewBox=\"0 0 {0:.0f} {1:.0f}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+      width, height);
+  for (size_t i = 0; i < comparison.granularities.size(); ++i) {
+    svg += fmt::format("<g transform=\"translate(0 {:.0f})\">\n{}</g>\n", step * static_cast<double>(i),
+                       panel(comparison, comparison.granularities[i]));
   }
   return svg + "</svg>\n";
 }

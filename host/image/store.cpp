@@ -28,6 +28,10 @@ class Bytes : public oci::BlobSource {
   const std::string& bytes_;
 };
 
+bool lists(const v1::FeaturesResponse& answer, const char* feature) {
+  return std::find(answer.features().begin(), answer.features().end(), feature) != answer.features().end();
+}
+
 }  // namespace
 
 Store::Store(Peer peer, const std::string& address, const std::string& work, const oci::Call& call)
@@ -54,12 +58,16 @@ Store::~Store() {
 void Store::need(std::initializer_list<const char*> features, const oci::Call& call) {
   const auto answer = ask<v1::FeaturesResponse>(peer_, *dag_, &v1::Dag::Stub::Features, v1::FeaturesRequest(), call);
   for (const char* feature : features) {
-    if (std::find(answer.features().begin(), answer.features().end(), feature) == answer.features().end()) {
+    if (!lists(answer, feature)) {
       throw Error(Code::kUnimplemented,
                   fmt::format("the backend \"{}\" does not offer {}: its blobs are no DAGs of blocks", answer.backend(),
                               feature));
     }
   }
+}
+
+bool Store::offers(const char* feature, const oci::Call& call) {
+  return lists(ask<v1::FeaturesResponse>(peer_, *dag_, &v1::Dag::Stub::Features, v1::FeaturesRequest(), call), feature);
 }
 
 void Store::read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& sink, const oci::Call& call) {

@@ -47,6 +47,7 @@ class Store : public oci::BlobSource, public oci::BlobTarget {
 
   // Throws Error kUnimplemented, one line with the backend's name, unless it has all of these ("ipcs.adopt/1", …).
   void need(std::initializer_list<const char*> features, const oci::Call& call);
+  bool offers(const char* feature, const oci::Call& call);
 
   void read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& sink, const oci::Call& call) override;
   std::string name() const override { return "ipcsd"; }

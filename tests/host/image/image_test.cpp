@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/image/dag_store.hpp"
+#include "host/image/tars.hpp"
 #include "host/oci/sample.hpp"
 #include "image/compare.hpp"
 #include "image/p2p.hpp"
@@ -226,7 +227,7 @@ TEST_CASE("blocks are counted once in the bucket of the images that have them") 
     return oci::copy(source, root, store, "", {PlatformChoice::everything(), 1, {}, false}, node.call);
   };
   const Comparison comparison =
-      compare(store, {{"A", image(a, "samesame1234")}, {"B", image(b, "same5678")}}, node.call);
+      compare(store, {{"A", image(a, "samesame1234")}, {"B", image(b, "same5678")}}, {By::kBlocks, By::kBlobs}, {}, node.call);
   REQUIRE(comparison.granularities.size() == 2);
   const Granularity& blobs = comparison.granularities[1];
   REQUIRE(blobs.buckets.size() == 3);
@@ -243,8 +244,48 @@ TEST_CASE("blocks are counted once in the bucket of the images that have them") 
   }
   // Roots are 100 bytes: config's, its leaf, "same" and what the manifests share.
   CHECK(blocks.buckets[2].bytes >= 100 + 2 + 4);
-  const std::string picture = plot(comparison, blocks);
+  const std::string picture = plot(comparison);
   CHECK_THAT(picture, Catch::StartsWith("<svg") && Catch::Contains("A &amp; B") && Catch::EndsWith("</svg>\n"));
+  CHECK_THAT(picture, Catch::Contains("Bytes of blocks") && Catch::Contains("Bytes of blobs"));
+}
+
+TEST_CASE("files are counted once by their content, on a backend without DAGs, too") {
+  Node node(false);
+  Images a, b;
+  Daemon store(node.peer, node.control, "test", node.call);
+  const auto image = [&](Images& source, const std::string& layer, std::string_view type) {
+    const auto config = source.add(oci::kOciConfig, "{}");
+    const auto root =
+        source.add(oci::kOciManifest, oci::test::manifest_text(config, {source.add(type, layer)}));
+    return oci::copy(source, root, store, "", {PlatformChoice::everything(), 1, {}, false}, node.call);
+  };
+  const std::string common = "what both of them have";
+  const std::string tar_a = test::tar({{"one", common}, {"again", common}, {"a", "only here"}, {"empty", ""}});
+  const std::string tar_b = test::tar({{"elsewhere", common}, {"b", "there"}});
+  const auto report = [](const oci::Descriptor& blob, uint64_t done, const std::string&) { CHECK(done == blob.size()); };
+  const Comparison comparison =
+      compare(store,
+              {{"A", image(a, test::packed(tar_a, test::Packing::kGzip), oci::kOciLayerGzip)},
+               {"B", image(b, test::packed(tar_b, test::Packing::kZstd), oci::kOciLayerZstd)}},
+              {By::kFiles, By::kBlobs}, report, node.call);
+  REQUIRE(comparison.granularities.size() == 2);
+  const Granularity& files = comparison.granularities[0];
+  CHECK(files.name == "files");
+  REQUIRE(files.buckets.size() == 3);
+  CHECK(files.buckets[0].count == 2);  // of two contents, one of no bytes
+  CHECK(files.buckets[0].bytes == 9);
+  CHECK(files.buckets[1].bytes == 5);
+  CHECK(files.buckets[2].count == 1);
+  CHECK(files.buckets[2].bytes == common.size());
+  CHECK(files.totals[0].bytes == 9 + common.size());
+  CHECK(comparison.granularities[1].buckets.size() == 3);
+
+  SECTION("a layer that is no tar") {
+    Images c;
+    CHECK_THROWS_WITH(
+        compare(store, {{"C", image(c, "this is no tar", oci::kOciLayerGzip)}}, {By::kFiles}, {}, node.call),
+        Catch::StartsWith("layer " + digest_of("this is no tar").to_string() + ": is no tar"));
+  }
 }
 
 TEST_CASE("a backend without DAGs says so in one line") {
