@@ -59,7 +59,7 @@ CLI::Validator is_duration() {
 
 void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("-a,--address", flags.address,
-                 "ipcsd's control socket [$IPCS_CONTROL, or where ipcsd has it by default]")
+                 "ipcsd's control socket [$IPCS_CONTROL, or where ipcsd has it by default, with $IPCS_ROOT if that is set]")
       ->type_name("SOCKET")
       ->check(is_not_empty());
   app.add_option_function<std::string>(
@@ -67,7 +67,7 @@ void add_flags(CLI::App& app, Flags& flags) {
          [&flags](const std::string& name) { flags.format = name == "json" ? Format::kJson : Format::kTable; },
          "of results [table]")
       ->type_name("table|json")
-      ->check(CLI::IsMember({"table", "json"}, CLI::ignore_case).description(""));
+      ->check(CLI::IsMember({"table", "json"}).description(""));
   app.add_option_function<std::string>(
          "--timeout",
          [&flags](const std::string& text) {

@@ -20,6 +20,7 @@ struct Word {
 struct Flag {
   Word word;
   bool takes_value;
+  bool takes_file;                  // or a directory, or a socket
   std::vector<std::string> values;  // empty: a file, or anything
 };
 
@@ -28,6 +29,7 @@ struct Node {
   std::string path;  // "content ls"; empty for the program
   std::vector<Word> verbs;
   std::vector<std::string> values;  // of the first argument, where only some make sense
+  bool takes_file = false;          // as one of its arguments
   std::vector<Flag> flags;          // with those of all verbs
 };
 
@@ -41,13 +43,22 @@ std::vector<std::string> alternatives(const std::string& type_name) {
   return words;
 }
 
+// Whether files can be meant by what the help calls so.
+bool is_file(const std::string& name) {
+  static constexpr std::string_view kFiles[] = {"FILE", "DIR", "SOCKET", "SRC", "DST", "IMAGE", "PLUGIN"};
+  return std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
+}
+
 void add_flags(const CLI::App& app, std::vector<Flag>& flags) {
   for (const CLI::Option* option : app.get_options()) {
     const bool takes_value = option->get_items_expected_max() > 0;
     const auto add = [&](const std::string& text) {
       const bool known = std::any_of(flags.begin(), flags.end(), [&](const Flag& f) { return f.word.text == text; });
       if (!known)
-        flags.push_back({{text, option->get_description()}, takes_value, alternatives(option->get_type_name())});
+        flags.push_back({{text, option->get_description()},
+                         takes_value,
+                         is_file(option->get_type_name()),
+                         alternatives(option->get_type_name())});
     };
     for (const std::string& name : option->get_snames()) add("-" + name);
     for (const std::string& name : option->get_lnames()) add("--" + name);
@@ -59,7 +70,9 @@ void walk(const CLI::App& app, const std::string& path, std::vector<Node>& nodes
   node.path = path;
   for (const CLI::App* each = &app; each != nullptr; each = each->get_parent()) add_flags(*each, node.flags);
   for (const CLI::Option* option : app.get_options()) {
-    if (option->get_positional() && node.values.empty()) node.values = alternatives(option->get_type_name());
+    if (!option->get_positional()) continue;
+    if (node.values.empty()) node.values = alternatives(option->get_type_name());
+    node.takes_file = node.takes_file || is_file(option->get_single_name());
   }
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   for (const CLI::App* verb : verbs) node.verbs.push_back({verb->get_name(), verb->get_description()});
@@ -84,6 +97,11 @@ std::vector<Flag> value_flags(const std::vector<Node>& nodes) {
       if (flag.takes_value && !known) flags.push_back(flag);
     }
   }
+  return flags;
+}
+
+std::vector<Flag> of_files(std::vector<Flag> flags) {
+  std::erase_if(flags, [](const Flag& flag) { return !flag.takes_file; });
   return flags;
 }
 
@@ -123,7 +141,10 @@ std::string bash_completion(const CLI::App& app) {
   std::string text = fmt::format(R"(# bash completion for {0}; source it, or keep it as {0} in a completions directory
 _{0}() {{
   local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} verb= word skip=
+  # "--flag=value" comes as three words
+  if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${{COMP_WORDS[COMP_CWORD-2]}}; fi
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    if [[ $word == = ]]; then skip=1; continue; fi
     if [[ $skip ]]; then skip=; continue; fi
     case $word in
       {1}) skip=1; continue ;;
@@ -141,19 +162,20 @@ _{0}() {{
     text += fmt::format("    {}) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n", flag.word.text,
                         fmt::join(flag.values, " "));
   }
-  text +=
-      fmt::format("    {}) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n  esac\n  local words=\n  case $verb in\n",
-                  joined(with_value, "|"));
+  text += fmt::format(
+      "    {}) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+      "    {}) return ;;\n  esac\n  local words= files=\n  case $verb in\n",
+      joined(of_files(with_value), "|"), joined(with_value, "|"));
   for (const Node& node : nodes) {
     std::vector<std::string> words = node.values;
     for (const Word& verb : node.verbs) words.push_back(verb.text);
-    text += fmt::format("    {}) words='{}'\n      [[ $cur == -* ]] && words='{}' ;;\n", quoted(node.path, "'\\''"),
-                        fmt::join(words, " "), joined(node.flags, " "));
+    text += fmt::format("    {}) words='{}'{}\n      [[ $cur == -* ]] && words='{}' ;;\n", quoted(node.path, "'\\''"),
+                        fmt::join(words, " "), node.takes_file ? " files=1" : "", joined(node.flags, " "));
   }
   text += fmt::format(R"(  esac
   if [[ $words ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
-  else
+  elif [[ $files ]]; then
     COMPREPLY=($(compgen -f -- "$cur"))
   fi
 }}
@@ -192,22 +214,22 @@ _{0}() {{
     if (!flag.values.empty())
       text += fmt::format("    ({}) compadd {}; return ;;\n", flag.word.text, fmt::join(flag.values, " "));
   }
-  text += fmt::format("    ({}) _files; return ;;\n  esac\n  local -a verbs flags\n  case \"$verb\" in\n",
-                      joined(with_value, "|"));
+  text += fmt::format("    ({}) _files; return ;;\n    ({}) return ;;\n  esac\n  local -a verbs flags files\n  case \"$verb\" in\n",
+                      joined(of_files(with_value), "|"), joined(with_value, "|"));
   for (const Node& node : nodes) {
     std::vector<std::string> verbs, flags;
     for (const std::string& value : node.values) verbs.push_back(quoted(value, "'\\''"));
     for (const Word& verb : node.verbs) verbs.push_back(described(verb));
     for (const Flag& flag : node.flags) flags.push_back(described(flag.word));
-    text += fmt::format("    ({})\n      verbs=({})\n      flags=({}) ;;\n", quoted(node.path, "'\\''"),
-                        fmt::join(verbs, " "), fmt::join(flags, " "));
+    text += fmt::format("    ({})\n      verbs=({})\n      files=({})\n      flags=({}) ;;\n", quoted(node.path, "'\\''"),
+                        fmt::join(verbs, " "), node.takes_file ? "1" : "", fmt::join(flags, " "));
   }
   text += fmt::format(R"(  esac
   if [[ $cur == -* ]]; then
     _describe flag flags
   elif (( $#verbs )); then
     _describe verb verbs
-  else
+  elif (( $#files )); then
     _files
   fi
 }}
@@ -258,13 +280,13 @@ complete -c {0} -f
     for (const Word& verb : node.verbs)
       text += fmt::format("{} -a {} -d {}\n", at, verb.text, quoted(verb.help, "\\'"));
     for (const std::string& value : node.values) text += fmt::format("{} -a {}\n", at, value);
-    if (node.verbs.empty() && node.values.empty()) text += at + " -F\n";
+    if (node.takes_file) text += at + " -F\n";
     for (const Flag& flag : node.flags) {
       const bool is_long = flag.word.text.starts_with("--");
       text += fmt::format("{} -{} {} -d {}", at, is_long ? 'l' : 's', flag.word.text.substr(is_long ? 2 : 1),
                           quoted(flag.word.help, "\\'"));
       if (!flag.values.empty()) text += fmt::format(" -x -a '{}'", fmt::join(flag.values, " "));
-      if (flag.takes_value && flag.values.empty()) text += " -r -F";
+      if (flag.takes_value && flag.values.empty()) text += flag.takes_file ? " -r -F" : " -x";
       text += '\n';
     }
   }

@@ -80,6 +80,7 @@ void knock(const std::string& path) {
 std::string default_address() {
   const auto environment = config::Environment::of_process();
   std::string address = environment.get("IPCS_CONTROL");
+  if (address.empty() && !environment.get("IPCS_ROOT").empty()) address = environment.get("IPCS_ROOT") + "/control.sock";
   if (address.empty()) address = config::defaults(environment).control.address;
   if (address.empty())
     throw Error(Code::kInvalidArgument,
@@ -145,6 +146,12 @@ void Connection::cancel_all() {
   stop_.request_stop();
   const std::lock_guard guard(mutex_);
   for (grpc::ClientContext* context : open_) context->TryCancel();
+}
+
+void Connection::check(Request& request) {
+  if (std::chrono::system_clock::now() >= request.context()->deadline())
+    check({grpc::StatusCode::DEADLINE_EXCEEDED, "deadline exceeded"});
+  if (channel_->GetState(false) != GRPC_CHANNEL_READY) check({grpc::StatusCode::UNAVAILABLE, "it has gone"});
 }
 
 void Connection::check(const grpc::Status& status) {

@@ -21,8 +21,8 @@ namespace ipcs::cli {
 namespace content_api = ::containerd::services::content::v1;
 namespace admin_api = ::ipcs::v1;
 
-// The address of the control socket when no flag names one: $IPCS_CONTROL, else where ipcsd has it by default. Throws
-// Error kInvalidArgument when neither is known.
+// The address of the control socket when no flag names one: $IPCS_CONTROL, else in $IPCS_ROOT, else where ipcsd has it by
+// default. Throws Error kInvalidArgument when none is known.
 std::string default_address();
 
 // A connection that is made at first use. Calls may run one after the other; Ctrl-C cancels the one under way.
@@ -62,6 +62,9 @@ class Connection {
 
   // Throws what a failed call means: Interrupted after Ctrl-C, else Error.
   void check(const grpc::Status& status);
+  // For one that waits for something else while the call is under way: throws what the call's end will say when its time is
+  // over or ipcsd has gone.
+  void check(Request& request);
 
   // Makes a call that has one answer, and returns that.
   template <class Response, class Stub, class Call, class Message>

@@ -205,7 +205,7 @@ int remove(Session& session, const RemoveArgs& args) {
 
 struct ActiveArgs {
   std::vector<std::string> filters;
-  std::string root;  // refs begin with it
+  std::string prefix;  // refs begin with it
 };
 
 int active(Session& session, const ActiveArgs& args) {
@@ -216,7 +216,7 @@ int active(Session& session, const ActiveArgs& args) {
   Json ingests = Json::array();
   Table table({{"REF"}, {"SIZE", Table::Align::kRight}, {"TOTAL", Table::Align::kRight}, {"AGE"}});
   for (const content_api::Status& status : response.statuses()) {
-    if (!status.ref().starts_with(args.root)) continue;
+    if (!status.ref().starts_with(args.prefix)) continue;
     if (session.json()) {
       ingests.push_back({{"ref", status.ref()},
                          {"offset", status.offset()},
@@ -285,7 +285,7 @@ void add_content(CLI::App& app, Choice& choice) {
 
   auto current = std::make_shared<ActiveArgs>();
   CLI::App* active_verb = add_verb(*content, choice, "active", "list ingests that are not committed", active, current);
-  active_verb->add_option("-r,--root", current->root, "only refs that begin with this")->type_name("PREFIX");
+  active_verb->add_option("--prefix", current->prefix, "only refs that begin with this")->type_name("PREFIX");
   active_verb->add_option("FILTER", current->filters, "e.g. 'ref~=layer'")->type_name("")->check(is_text());
 
   auto aborted = std::make_shared<AbortArgs>();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <string>
 
@@ -68,10 +69,13 @@ void Interrupt::check() const {
   if (requested()) throw Interrupted{};
 }
 
-void Interrupt::wait_readable(int fd) const {
+bool Interrupt::wait_readable(int fd, std::chrono::milliseconds limit) const {
   pollfd fds[] = {{fd, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
-  while (::poll(fds, 2, -1) < 0 && errno == EINTR) continue;
+  const int most = limit.count() > INT_MAX ? -1 : static_cast<int>(limit.count());
+  int ready = 0;
+  while ((ready = ::poll(fds, 2, most)) < 0 && errno == EINTR) continue;
   check();
+  return ready != 0;
 }
 
 void Interrupt::on_request(std::function<void()> cancel) {

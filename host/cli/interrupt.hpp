@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -23,8 +24,8 @@ class Interrupt {
   bool requested() const noexcept { return signal_.load() != 0; }
   // Throws Interrupted when it was requested.
   void check() const;
-  // Waits until `fd` can be read or is at its end. Throws Interrupted.
-  void wait_readable(int fd) const;
+  // Waits until `fd` can be read or is at its end; at most so long, then the result is false. Throws Interrupted.
+  bool wait_readable(int fd, std::chrono::milliseconds limit = std::chrono::milliseconds::max()) const;
 
   // `cancel` is called once when a signal comes, on another thread; at once when it has come already. Empty: nothing.
   void on_request(std::function<void()> cancel);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "cli/session.hpp"
@@ -17,6 +18,7 @@ namespace ipcs::cli {
 namespace {
 
 constexpr size_t kMessage = 1 << 20;  // bytes of data in a WRITE
+constexpr auto kPatience = std::chrono::milliseconds(200);  // with a slow input before ipcsd is looked at
 
 std::span<const uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -90,12 +92,12 @@ class Source {
   }
   // Goes back by `count` bytes; says whether that can be done.
   bool back(uint64_t count) const { return ::lseek(fd_, -static_cast<off_t>(count), SEEK_CUR) >= 0; }
-  // Fills `out` but for the end of the input.
-  void read(size_t most, std::string& out) const {
+  // Fills `out` but for the end of the input. `idle` is called now and then while the input has nothing.
+  void read(size_t most, std::string& out, const std::function<void()>& idle) const {
     out.resize(most);
     size_t held = 0;
     while (held < most) {
-      interrupt_.wait_readable(fd_);
+      while (!interrupt_.wait_readable(fd_, kPatience)) idle();
       const ssize_t count = ::read(fd_, out.data() + held, most - held);
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) fail();
@@ -130,6 +132,9 @@ class WriteStream {
     request_.cancel();
     stream_->Finish();
   }
+
+  // Throws when the call is over, while nothing is asked.
+  void check() { connection_.check(request_); }
 
   content_api::WriteContentResponse ask(const content_api::WriteContentRequest& message) {
     content_api::WriteContentResponse response;
@@ -168,7 +173,7 @@ class Ingestion {
     begin(stream);
     content_api::WriteContentRequest message;
     for (;;) {
-      source_.read(kMessage, *message.mutable_data());
+      source_.read(kMessage, *message.mutable_data(), [&] { stream.check(); });
       if (message.data().empty()) break;
       hasher_.update(as_bytes(message.data()));
       message.set_action(content_api::WRITE);
@@ -215,7 +220,7 @@ class Ingestion {
     const content_api::WriteContentResponse held = stream.ask(message);
     if (held.offset() <= 0) return;
     const auto offset = static_cast<uint64_t>(held.offset());
-    if (skip(offset, oci::Digest::parse(held.digest()))) {
+    if (skip(stream, offset, oci::Digest::parse(held.digest()))) {
       offset_ = offset;
       session_.tell(fmt::format("{}: goes on after {} held from before", args_.ref, size_text(offset)));
       return;
@@ -231,11 +236,11 @@ class Ingestion {
   }
 
   // Reads `count` bytes; says whether they are there and have that digest.
-  bool skip(uint64_t count, const oci::Digest& digest) {
+  bool skip(WriteStream& stream, uint64_t count, const oci::Digest& digest) {
     oci::Hasher held(digest.algorithm());
     std::string data;
     while (skipped_ < count) {
-      source_.read(static_cast<size_t>(std::min<uint64_t>(kMessage, count - skipped_)), data);
+      source_.read(static_cast<size_t>(std::min<uint64_t>(kMessage, count - skipped_)), data, [&] { stream.check(); });
       if (data.empty()) return false;
       skipped_ += data.size();
       held.update(as_bytes(data));
@@ -253,6 +258,20 @@ class Ingestion {
   uint64_t offset_ = 0;   // bytes that the daemon holds
   uint64_t skipped_ = 0;  // bytes that were read to compare
 };
+
+// What is stored already has its digest; the size that the user expects is looked at all the same.
+void check_size(Session& session, const std::string& digest, uint64_t expected) {
+  content_api::InfoRequest message;
+  message.set_digest(digest);
+  const auto size = static_cast<uint64_t>(session.connection
+                                              .call<content_api::InfoResponse>(session.connection.content(),
+                                                                               &content_api::Content::Stub::Info, message)
+                                              .info()
+                                              .size());
+  if (size != expected)
+    throw Error(Code::kFailedPrecondition,
+                fmt::format("content {}: is stored already, and has {} bytes, not {}", digest, size, expected));
+}
 
 int ingest(Session& session, const IngestArgs& args) {
   Ingestion ingestion(session, args);
@@ -272,6 +291,7 @@ int ingest(Session& session, const IngestArgs& args) {
     existed = true;
   }
   ingestion.clear();
+  if (existed && args.size > 0) check_size(session, digest, args.size);
   if (existed) session.tell(fmt::format("{}: was stored already; it is pinned now", digest));
   if (session.json()) {
     session.output.json({{"ref", args.ref}, {"digest", digest}, {"existed", existed}});
@@ -310,7 +330,7 @@ void add_transfer(CLI::App& content, Choice& choice) {
       ->check(is_text())
       ->check(is_not_empty());
   verb->add_option("FILE", stored->file, "its bytes; standard input when not given")->type_name("");
-  verb->add_option("--expected-digest", stored->digest, "refuse bytes with another digest")
+  verb->add_option("--expected-digest", stored->digest, "refuse bytes with another digest; content that is stored already is not read again")
       ->type_name("DIGEST")
       ->check(is_digest());
   verb->add_option("--expected-size", stored->size, "refuse more or fewer bytes")->type_name("BYTES")->check(is_size());

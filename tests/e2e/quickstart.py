@@ -42,7 +42,7 @@ def check_run(limit=500, arguments=(), output=("Hello from a container whose ima
     done = run(arguments)
     if done.returncode != 0:
         fail(f"exit code {done.returncode}")
-    for wanted in (*output, "/local/blobs/sha256/"):
+    for wanted in (*output, "location:", "/local/blobs/sha256/"):
         if wanted not in done.stdout:
             fail(f"\"{wanted}\" is missing from the output")
     took = time.monotonic() - start

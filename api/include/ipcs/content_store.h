@@ -25,7 +25,7 @@
  *   [thread-safe]  may run on any number of host threads at once, also for the same object
  *   [exclusive]    never runs at the same time as another [exclusive] call for the same object;
  *                  successive calls may come from different threads
- *   [once]         runs at most once in a process
+ *
  * Calls may block. The host brings the threads; a plugin that has threads of its own joins all
  * of them in close().
  *
@@ -342,7 +342,7 @@ typedef struct ipcs_plugin {
   int32_t (*validate)(const ipcs_host* host, ipcs_str config_json, ipcs_status* status);
 
   /* Opens the store. `config_json` has passed validate(). `flags`: IPCS_OPEN_*. `host` outlives the store.
-   * Keeps to call's deadline. A store may be opened more than once in a process with other configurations. */
+   * Keeps to call's deadline. A process may open more stores, with other configurations. [thread-safe] */
   int32_t (*open)(const ipcs_host* host, const ipcs_call* call, ipcs_str config_json, uint32_t flags,
                   ipcs_store** out, ipcs_status* status);
 

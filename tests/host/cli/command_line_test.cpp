@@ -31,6 +31,7 @@ TEST_CASE("a command line that makes no sense is a matter of usage") {
   refused({"pin", "add", "sha256:x", "--note=1"}, "sha256:x");
   refused({"pin", "ls", "more"}, "one argument too many: \"more\"");
   refused({"content", "ls", "--format", "yaml"}, "yaml");
+  refused({"content", "ls", "--format", "JSON"}, "JSON");
   refused({"status", "--timeout", "soon"}, "\"soon\" is no time");
   refused({"content", "get"}, "DIGEST");
   refused({"content", "ingest", "r", "--expected-size", "many"}, "many");
@@ -80,6 +81,7 @@ TEST_CASE("nobody listens") {
 
   SECTION("where it looks when no socket is named") {
     check_failed(Run(dir, {"status"}, -1, -1, {"IPCS_CONTROL=/nowhere/c.sock"}).wait(), 1, "on /nowhere/c.sock:");
+    check_failed(Run(dir, {"status"}, -1, -1, {"IPCS_ROOT=/nowhere"}).wait(), 1, "on /nowhere/control.sock:");
   }
   SECTION("several names: the first failure says it all") {
     check_failed(Run(dir, {"-a", absent, "content", "abort", "a", "b", "c"}).wait(), 1, "not a socket");
@@ -164,6 +166,12 @@ TEST_CASE("bash completes verbs, flags and their values") {
   CHECK(completed(dir, "ipcsctl completion ''", 2) == "bash zsh fish\n");
   CHECK(completed(dir, "ipcsctl -a /et", 2) == "/etc\n");
   CHECK(completed(dir, "ipcsctl content ingest ref /et", 4) == "/etc\n");
+  CHECK(completed(dir, "ipcsctl content info /et", 3) == "\n");
+  CHECK(completed(dir, "ipcsctl --timeout /et", 2) == "\n");
+  // As bash splits "--format=" and "--format=t".
+  CHECK(completed(dir, "ipcsctl --format =", 2) == "table json\n");
+  CHECK(completed(dir, "ipcsctl --format = t", 3) == "table\n");
+  CHECK(completed(dir, "ipcsctl --format = json content a", 5) == "active abort\n");
 }
 
 TEST_CASE("the other shells get every verb and flag too") {

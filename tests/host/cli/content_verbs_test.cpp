@@ -53,6 +53,28 @@ TEST_CASE("ingest refuses bytes that are not the expected ones") {
   CHECK_FALSE(control.world.memory->has(digest_of("hello").to_string()));
 }
 
+TEST_CASE("ingest looks at the size of what is stored already") {
+  Control control;
+  const std::string digest = digest_of("hello").to_string();
+  check_out(control.ctl_with("hello", {"content", "ingest", "r"}), digest + "\n");
+  check_out(control.ctl({"content", "ingest", "r", "--expected-digest", digest, "--expected-size", "5"}), digest + "\n");
+  check_failed(control.ctl({"content", "ingest", "r", "--expected-digest", digest, "--expected-size", "6"}), 1,
+               "is stored already, and has 5 bytes, not 6");
+}
+
+TEST_CASE("ingest does not wait longer for its input than the request may take") {
+  Control control;
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  REQUIRE(::write(ends[1], "hel", 3) == 3);
+  const auto begun = std::chrono::steady_clock::now();
+  Run run(control.world.dir, control.addressed({"content", "ingest", "ref", "--timeout", "1s"}), ends[0]);
+  check_failed(run.wait(), 1, "the request was not done in 1s (--timeout sets another limit)");
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(20));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST_CASE("ingest goes on where it was interrupted, or begins anew with other bytes") {
   Control control;
   std::string big;
@@ -205,7 +227,7 @@ TEST_CASE("active and abort") {
              Matches("REF +SIZE +TOTAL +AGE\nlayer-1 +5B +10B +\\d+ \\w+\nmine\\\\x0a +0B +- +\\d+ \\w+\n"));
   check_out(control.ctl({"content", "active", "-q", "-r", "lay"}), "layer-1\n");
   check_out(control.ctl({"content", "active", "-q", "ref~=/^mine/"}), "mine\\x0a\n");
-  const Json json = control.ctl({"content", "active", "--format", "json", "--root=layer"}).json();
+  const Json json = control.ctl({"content", "active", "--format", "json", "--prefix=layer"}).json();
   REQUIRE(json.size() == 1);
   CHECK(json[0]["offset"] == 5);
   CHECK(json[0]["total"] == 10);
