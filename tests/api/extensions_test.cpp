@@ -71,7 +71,8 @@ class Full : public Empty,
              public plugin::BlockLister,
              public plugin::Adopter,
              public plugin::CarExchange,
-             public plugin::Prefetcher {
+             public plugin::Prefetcher,
+             public plugin::Repairer {
  public:
   const void* extension(std::string_view id) noexcept override { return plugin::extension_of<Full>(id); }
 
@@ -109,6 +110,13 @@ class Full : public Empty,
   }
   void prefetch(const plugin::Call&, std::string_view digest, uint64_t offset, uint64_t size) override {
     throw Error(Code::kNotFound, std::string(digest) + ": " + std::to_string(offset) + "+" + std::to_string(size));
+  }
+  plugin::Repaired repair(const plugin::Call&, bool dry_run, const plugin::RepairSink& sink) override {
+    sink.progress({1, 2, 3, 4, kDigest});
+    sink.found({IPCS_DIFFERENCE_MISSING, kDigest, "no entry", !dry_run});
+    sink.found({IPCS_DIFFERENCE_LEAKED, kCid, std::string(2 * IPCS_MESSAGE_MAX, 'x'), false});
+    sink.found({IPCS_DIFFERENCE_DAMAGED, kOther, "", false});
+    return {1, 2, 3, 4};
   }
   int open_imports = 0;
 };
@@ -154,6 +162,7 @@ TEST_CASE("a store without features offers none") {
   CHECK_FALSE(Adopter::of(store));
   CHECK_FALSE(CarExchange::of(store));
   CHECK_FALSE(Prefetcher::of(store));
+  CHECK_FALSE(Repairer::of(store));
   CHECK(plugin::extension_of<Full>("ipcs.locate/2") == nullptr);
 }
 
@@ -237,6 +246,32 @@ TEST_CASE("prefetch") {
   REQUIRE(prefetcher);
   const Call call;
   CHECK_THROWS_WITH(prefetcher->prefetch(call, kDigest, 3, 4), kDigest + ": 3+4");
+}
+
+TEST_CASE("repair tells what it finds, and ends when it is told to") {
+  const Store store = opened(std::make_unique<Full>());
+  const auto repairer = Repairer::of(store);
+  REQUIRE(repairer);
+  const Call call;
+  std::vector<Difference> found;
+  RepairProgress seen;
+  const Repairer::Observer observer{[&](const Difference& difference) { found.push_back(difference); },
+                                    [&](const RepairProgress& progress) { seen = progress; }};
+  const Repaired repaired = repairer->repair(call, false, observer);
+  CHECK((repaired.blobs == 1 && repaired.bytes == 2 && repaired.claims == 3 && repaired.pending == 4));
+  CHECK((seen.done_blobs == 1 && seen.total_blobs == 2 && seen.done_bytes == 3 && seen.total_bytes == 4 && seen.current == kDigest));
+  REQUIRE(found.size() == 3);
+  CHECK((found[0].kind == Difference::Kind::kMissing && found[0].name == kDigest && found[0].detail == "no entry" && found[0].mended));
+  CHECK((found[1].kind == Difference::Kind::kLeaked && found[1].name == kCid && found[1].detail.size() == IPCS_MESSAGE_MAX - 1));
+  CHECK(found[2].kind == Difference::Kind::kDamaged);
+  found.clear();
+  repairer->repair(call, true, observer);
+  CHECK_FALSE(found[0].mended);
+
+  int told = 0;
+  const Repairer::Observer enough{[&](const Difference&) { ++told; throw Error(Code::kAborted, "enough"); }, {}};
+  CHECK(code_of([&] { repairer->repair(call, false, enough); }) == Code::kAborted);
+  CHECK(told == 1);
 }
 
 }  // namespace ipcs

@@ -172,6 +172,38 @@ AT(ipcs_prefetch_ops, struct_size, 0);
 AT(ipcs_prefetch_ops, prefetch, 8);
 SIZE(ipcs_prefetch_ops, 16);
 
+AT(ipcs_difference, kind, 0);
+AT(ipcs_difference, flags, 4);
+AT(ipcs_difference, name, 8);
+AT(ipcs_difference, detail, 168);
+SIZE(ipcs_difference, 672);
+
+AT(ipcs_repair_progress, done_blobs, 0);
+AT(ipcs_repair_progress, total_blobs, 8);
+AT(ipcs_repair_progress, done_bytes, 16);
+AT(ipcs_repair_progress, total_bytes, 24);
+AT(ipcs_repair_progress, current, 32);
+SIZE(ipcs_repair_progress, 192);
+
+AT(ipcs_repair_sink, struct_size, 0);
+AT(ipcs_repair_sink, context, 8);
+AT(ipcs_repair_sink, found, 16);
+AT(ipcs_repair_sink, progress, 24);
+SIZE(ipcs_repair_sink, 32);
+
+AT(ipcs_repaired, struct_size, 0);
+AT(ipcs_repaired, blobs, 8);
+AT(ipcs_repaired, bytes, 16);
+AT(ipcs_repaired, claims, 24);
+AT(ipcs_repaired, pending, 32);
+SIZE(ipcs_repaired, 40);
+
+AT(ipcs_repair_ops, struct_size, 0);
+AT(ipcs_repair_ops, repair, 8);
+SIZE(ipcs_repair_ops, 16);
+
+static_assert(IPCS_REPAIR_DRY_RUN == 1);
+static_assert(IPCS_DIFFERENCE_LEAKED == 1 && IPCS_DIFFERENCE_MISSING == 2 && IPCS_DIFFERENCE_DAMAGED == 3 && IPCS_DIFFERENCE_MENDED == 1);
 static_assert(IPCS_ENTRY_ROOT_DIGEST == 1);
 static_assert(IPCS_BLOCK_LEAF == 1 && IPCS_BLOCK_LOCAL == 2);
 

@@ -25,6 +25,7 @@ extern "C" {
 #define IPCS_ADOPT_V1 "ipcs.adopt/1"
 #define IPCS_CAR_V1 "ipcs.car/1"
 #define IPCS_PREFETCH_V1 "ipcs.prefetch/1"
+#define IPCS_REPAIR_V1 "ipcs.repair/1"
 
 /* A CID's text. Never changes within version 1. */
 typedef struct ipcs_cid {
@@ -158,6 +159,74 @@ typedef struct ipcs_prefetch_ops {
   int32_t (*prefetch)(ipcs_store* store, const ipcs_call* call, ipcs_str digest, uint64_t offset, uint64_t size,
                       ipcs_status* status);
 } ipcs_prefetch_ops;
+
+/* ---- ipcs.repair/1: an index held against what it describes -------------------------------- */
+
+/* For backends that keep an index apart from the bytes, so that a crash, or a copy of one of them that was put back,
+ * can make the two differ. Looking for differences and mending them is one walk. */
+
+enum { /* flags of repair */
+  IPCS_REPAIR_DRY_RUN = 1u << 0 /* nothing is changed */
+};
+
+enum { /* ipcs_difference.kind */
+  IPCS_DIFFERENCE_LEAKED = 1,  /* held where the bytes lie, and the index does not know what for */
+  IPCS_DIFFERENCE_MISSING = 2, /* in the index, and not held where the bytes lie */
+  IPCS_DIFFERENCE_DAMAGED = 3  /* the bytes are not those that the digest names */
+};
+
+enum { /* ipcs_difference.flags */
+  IPCS_DIFFERENCE_MENDED = 1u << 0 /* the two agree again, and no bytes were lost */
+};
+
+/* Something that is not as it should be. Never changes within version 1. */
+typedef struct ipcs_difference {
+  uint32_t kind;                 /* IPCS_DIFFERENCE_* */
+  uint32_t flags;                /* IPCS_DIFFERENCE_MENDED */
+  char name[IPCS_NAME_MAX];      /* NUL-terminated; a blob's digest, the CID of a pin, or another name in the backend */
+  char detail[IPCS_MESSAGE_MAX]; /* NUL-terminated; one line, for people, without the name */
+} ipcs_difference;
+
+/* How far a walk is. Never changes within version 1. */
+typedef struct ipcs_repair_progress {
+  uint64_t done_blobs, total_blobs; /* compared */
+  uint64_t done_bytes, total_bytes; /* of these, and once more of those hashed; the total grows while blobs are found */
+  char current[IPCS_NAME_MAX];      /* NUL-terminated; the blob being hashed, or empty */
+} ipcs_repair_progress;
+
+/* Who is told, on the thread that called repair. A result other than IPCS_OK ends the walk: repair returns
+ * CANCELLED. The host sets struct_size. */
+typedef struct ipcs_repair_sink {
+  uint32_t struct_size;
+  uint32_t reserved;
+  void* context; /* given back with each call */
+  int32_t (*found)(void* context, const ipcs_difference* difference);
+  int32_t (*progress)(void* context, const ipcs_repair_progress* progress);
+} ipcs_repair_sink;
+
+/* What was looked at. The host sets struct_size; the plugin writes only what lies within. */
+typedef struct ipcs_repaired {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t blobs;   /* in the index, at the end */
+  uint64_t bytes;   /* of them */
+  uint64_t claims;  /* of the blobs: their bytes have not been hashed yet */
+  uint64_t pending; /* what the backend still has to tidy up by itself; no difference */
+} ipcs_repaired;
+
+typedef struct ipcs_repair_ops {
+  uint32_t struct_size;
+  uint32_t reserved;
+
+  /* Compares the index with what is held where the bytes lie, while others go on using the store, and tells `sink` of
+   * each difference; unless IPCS_REPAIR_DRY_RUN is set, mends it first: what is held becomes known, what is known is held
+   * again or is forgotten, what nothing needs is let go; then the bytes of all claims are hashed, and what is damaged is
+   * taken out of service. A walk that was cut off leaves what it has mended.
+   * FAILED_PRECONDITION: where the bytes lie can't be reached, or is another place than the index describes.
+   * CANCELLED, DEADLINE_EXCEEDED. [thread-safe] */
+  int32_t (*repair)(ipcs_store* store, const ipcs_call* call, uint32_t flags, const ipcs_repair_sink* sink,
+                    ipcs_repaired* out, ipcs_status* status);
+} ipcs_repair_ops;
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -96,6 +96,46 @@ class Prefetcher {
   virtual void prefetch(const Call& call, std::string_view digest, uint64_t offset, uint64_t size) = 0;
 };
 
+// Something that is not as it should be.
+struct Difference {
+  uint32_t kind = IPCS_DIFFERENCE_LEAKED;  // IPCS_DIFFERENCE_*
+  std::string name;                        // digest or CID
+  std::string detail;                      // one line, without the name
+  bool mended = false;
+};
+
+// How far a walk is.
+struct RepairProgress {
+  uint64_t done_blobs = 0, total_blobs = 0;
+  uint64_t done_bytes = 0, total_bytes = 0;
+  std::string current;  // digest, may be empty
+};
+
+struct Repaired {
+  uint64_t blobs = 0, bytes = 0, claims = 0, pending = 0;
+};
+
+// Whom a walk tells. Functions throw kCancelled when the host wants no more.
+class RepairSink {
+ public:
+  explicit RepairSink(const ipcs_repair_sink* abi) noexcept : abi_(abi) {}
+  void found(const Difference& difference) const;
+  void progress(const RepairProgress& progress) const;
+
+ private:
+  static void check(int32_t code) {
+    if (code != IPCS_OK) throw Error(Code::kCancelled, "repair: the host wants no more");
+  }
+  const ipcs_repair_sink* abi_;
+};
+
+// ipcs.repair/1
+class Repairer {
+ public:
+  virtual ~Repairer() = default;
+  virtual Repaired repair(const Call& call, bool dry_run, const RepairSink& sink) = 0;
+};
+
 namespace detail {
 
 inline void write_cid(std::string_view cid, ipcs_cid* out) {
@@ -122,6 +162,16 @@ inline void write_adopted(const Adopted& adopted, ipcs_adopted* out) {
   full.block_bytes = adopted.block_bytes;
   copy_text(adopted.digest, full.digest, sizeof full.digest);
   write_cid(adopted.cid, &full.cid);
+  std::memcpy(out, &full, std::min<size_t>(out->struct_size, sizeof full));
+}
+
+inline void write_repaired(const Repaired& repaired, ipcs_repaired* out) {
+  ipcs_repaired full{};
+  full.struct_size = out->struct_size;
+  full.blobs = repaired.blobs;
+  full.bytes = repaired.bytes;
+  full.claims = repaired.claims;
+  full.pending = repaired.pending;
   std::memcpy(out, &full, std::min<size_t>(out->struct_size, sizeof full));
 }
 
@@ -224,7 +274,39 @@ inline constexpr ipcs_prefetch_ops kPrefetchOps = {
     },
 };
 
+template <class Store>
+inline constexpr ipcs_repair_ops kRepairOps = {
+    .struct_size = sizeof(ipcs_repair_ops),
+    .reserved = 0,
+    .repair = [](ipcs_store* s, const ipcs_call* c, uint32_t flags, const ipcs_repair_sink* sink, ipcs_repaired* out,
+                 ipcs_status* st) {
+      return guard(st, [&] {
+        const bool dry_run = (flags & IPCS_REPAIR_DRY_RUN) != 0;
+        write_repaired(store_as<Store>(s).repair(Call(c), dry_run, RepairSink(sink)), out);
+      });
+    },
+};
+
 }  // namespace detail
+
+inline void RepairSink::found(const Difference& difference) const {
+  ipcs_difference raw{};
+  raw.kind = difference.kind;
+  raw.flags = difference.mended ? uint32_t{IPCS_DIFFERENCE_MENDED} : 0u;
+  detail::copy_text(difference.name, raw.name, sizeof raw.name);
+  detail::copy_text(difference.detail, raw.detail, sizeof raw.detail);
+  check(abi_->found(abi_->context, &raw));
+}
+
+inline void RepairSink::progress(const RepairProgress& progress) const {
+  ipcs_repair_progress raw{};
+  raw.done_blobs = progress.done_blobs;
+  raw.total_blobs = progress.total_blobs;
+  raw.done_bytes = progress.done_bytes;
+  raw.total_bytes = progress.total_bytes;
+  detail::copy_text(progress.current, raw.current, sizeof raw.current);
+  check(abi_->progress(abi_->context, &raw));
+}
 
 // The table of the feature `id` if `Store` derives from its class, otherwise null.
 template <class Store>
@@ -243,6 +325,9 @@ const void* extension_of(std::string_view id) noexcept {
   }
   if constexpr (std::derived_from<Store, Prefetcher>) {
     if (id == IPCS_PREFETCH_V1) return &detail::kPrefetchOps<Store>;
+  }
+  if constexpr (std::derived_from<Store, Repairer>) {
+    if (id == IPCS_REPAIR_V1) return &detail::kRepairOps<Store>;
   }
   return nullptr;
 }

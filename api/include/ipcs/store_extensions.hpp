@@ -1,6 +1,10 @@
 // The host's view of a backend's optional features: each made from a Store, empty where the plugin does not offer it.
 #pragma once
 
+#include <algorithm>
+#include <exception>
+#include <functional>
+
 #include "ipcs/extensions.h"
 #include "ipcs/store.hpp"
 
@@ -255,6 +259,103 @@ class Prefetcher {
   Prefetcher(const Store& store, const ipcs_prefetch_ops* ops) noexcept : store_(store.handle()), ops_(ops) {}
   ipcs_store* store_;
   const ipcs_prefetch_ops* ops_;
+};
+
+// Something that is not as it should be.
+struct Difference {
+  enum class Kind { kLeaked, kMissing, kDamaged };
+  Kind kind;
+  std::string name;    // digest of a blob, or CID of a pin
+  std::string detail;  // one line, without the name
+  bool mended = false;
+};
+
+// How far a walk is.
+struct RepairProgress {
+  uint64_t done_blobs = 0, total_blobs = 0;  // compared
+  uint64_t done_bytes = 0, total_bytes = 0;  // of these, and once more of those hashed
+  std::string current;                       // digest, may be empty
+};
+
+struct Repaired {
+  uint64_t blobs = 0, bytes = 0;  // in the index
+  uint64_t claims = 0;            // of the blobs: not hashed yet
+  uint64_t pending = 0;           // what the backend tidies up by itself
+};
+
+// ipcs.repair/1
+class Repairer {
+ public:
+  // Who is told, on the calling thread. What they throw ends the walk and comes out of repair().
+  struct Observer {
+    std::function<void(const Difference&)> found;
+    std::function<void(const RepairProgress&)> progress;
+  };
+
+  static std::optional<Repairer> of(const Store& store) noexcept {
+    const auto* ops = detail::feature<ipcs_repair_ops>(store, IPCS_REPAIR_V1);
+    return ops != nullptr ? std::optional(Repairer(store, ops)) : std::nullopt;
+  }
+
+  Repaired repair(const Call& call, bool dry_run, const Observer& observer) const {
+    Told told{observer, nullptr};
+    const ipcs_repair_sink sink{.struct_size = sizeof(ipcs_repair_sink),
+                                .reserved = 0,
+                                .context = &told,
+                                .found = found,
+                                .progress = progress};
+    ipcs_status status;
+    ipcs_repaired raw{};
+    raw.struct_size = sizeof raw;
+    const int32_t code = ops_->repair(store_, call.abi(), dry_run ? uint32_t{IPCS_REPAIR_DRY_RUN} : 0u, &sink, &raw, &status);
+    if (told.thrown) std::rethrow_exception(told.thrown);
+    detail::check(code, status);
+    return {raw.blobs, raw.bytes, raw.claims, raw.pending};
+  }
+
+ private:
+  struct Told {
+    const Observer& observer;
+    std::exception_ptr thrown;  // no exception crosses the border
+  };
+
+  Repairer(const Store& store, const ipcs_repair_ops* ops) noexcept : store_(store.handle()), ops_(ops) {}
+
+  template <size_t Size>
+  static std::string text(const char (&raw)[Size]) {
+    const auto* end = std::find(raw, raw + Size, '\0');
+    return {raw, end};
+  }
+  template <class Body>
+  static int32_t guarded(void* context, Body&& body) noexcept {
+    Told& told = *static_cast<Told*>(context);
+    if (told.thrown) return IPCS_CANCELLED;
+    try {
+      body(told.observer);
+      return IPCS_OK;
+    } catch (...) {
+      told.thrown = std::current_exception();
+      return IPCS_CANCELLED;
+    }
+  }
+  static int32_t found(void* context, const ipcs_difference* raw) noexcept {
+    return guarded(context, [raw](const Observer& observer) {
+      const auto kind = raw->kind == IPCS_DIFFERENCE_MISSING   ? Difference::Kind::kMissing
+                        : raw->kind == IPCS_DIFFERENCE_DAMAGED ? Difference::Kind::kDamaged
+                                                               : Difference::Kind::kLeaked;
+      if (observer.found)
+        observer.found({kind, text(raw->name), text(raw->detail), (raw->flags & IPCS_DIFFERENCE_MENDED) != 0});
+    });
+  }
+  static int32_t progress(void* context, const ipcs_repair_progress* raw) noexcept {
+    return guarded(context, [raw](const Observer& observer) {
+      if (observer.progress)
+        observer.progress({raw->done_blobs, raw->total_blobs, raw->done_bytes, raw->total_bytes, text(raw->current)});
+    });
+  }
+
+  ipcs_store* store_;
+  const ipcs_repair_ops* ops_;
 };
 
 }  // namespace ipcs
