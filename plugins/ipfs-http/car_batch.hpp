@@ -14,8 +14,9 @@ namespace ipcs::ipfs_http {
 //
 // The pin is of a *guard*: a node made up for the purpose that links to every block of the CAR as if it were raw. Kubo
 // finds and keeps blocks by multihash, so the guard keeps them whatever they are, and pinning it reads no further than
-// this CAR. A random number in it makes it no other CAR's, so that dropping its pin harms nobody. So Kubo's garbage collection never sees a block of an unfinished blob without a pin, no pin walk ever leaves
-// for the network, and the pin lock is held for one CAR at a time.
+// this CAR. It says whose it is, so that a pin that is left over can be told from the operator's own, and a random number
+// makes it no other CAR's, so that dropping its pin harms nobody. So Kubo's garbage collection never sees a block of an
+// unfinished blob without a pin, no pin walk ever leaves for the network, and the pin lock is held for one CAR at a time.
 class CarBatch final : public ipld::BlockSink {
  public:
   CarBatch();
@@ -23,17 +24,19 @@ class CarBatch final : public ipld::BlockSink {
 
   uint64_t bytes() const noexcept { return sections_.size(); }
   bool empty() const noexcept { return links_.empty(); }
-  // The root that send() will pin.
-  ipld::Cid root() const;
+  // The root that send() will pin. `store`: the id of the store whose blocks these are.
+  ipld::Cid root(std::string_view store) const;
   // Stores and pins. Not empty. Throws Error as Rpc::dag_import does.
-  void send(const plugin::Call& call, kubo::Rpc& rpc) const;
+  void send(const plugin::Call& call, kubo::Rpc& rpc, std::string_view store) const;
+  // Whether a block is a guard of that store.
+  static bool is_guard(ipld::BytesView block, std::string_view store);
 
  private:
   struct Linked {
     ipld::Cid cid;
     uint64_t size;
   };
-  ipld::Bytes guard() const;
+  ipld::Bytes guard(std::string_view store) const;
 
   std::array<uint8_t, 16> nonce_;
   ipld::Bytes sections_;  // of the CAR

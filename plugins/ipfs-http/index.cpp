@@ -84,10 +84,25 @@ std::vector<BlobRow> Index::list(std::string_view after, size_t limit) {
   return rows;
 }
 
-std::vector<std::string> Index::claims(size_t limit) {
+Index::Amount Index::amount(const char* sql) {
   const std::lock_guard lock(read_mutex_);
-  Database::Run run(read_, "SELECT digest FROM blobs WHERE verified = 0 LIMIT ?");
-  run.bind(static_cast<int64_t>(limit));
+  Database::Run run(read_, sql);
+  if (!run.step()) return {};
+  return {static_cast<uint64_t>(run.integer(0)), static_cast<uint64_t>(run.integer(1))};
+}
+Index::Amount Index::blobs() { return amount("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blobs"); }
+Index::Amount Index::claimed() { return amount("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blobs WHERE verified = 0"); }
+
+size_t Index::pending() {
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT (SELECT COUNT(*) FROM chores) + (SELECT COUNT(*) FROM pins WHERE released < ?)");
+  return run.bind(kInUse).step() ? static_cast<size_t>(run.integer(0)) : 0;
+}
+
+std::vector<std::string> Index::claims(std::string_view after, size_t limit) {
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT digest FROM blobs WHERE verified = 0 AND digest > ? ORDER BY digest LIMIT ?");
+  run.bind(after).bind(static_cast<int64_t>(limit));
   std::vector<std::string> digests;
   while (run.step()) digests.push_back(run.text(0));
   return digests;
@@ -191,6 +206,12 @@ std::vector<Chore> Index::chores(size_t limit) {
   return chores;
 }
 
+bool Index::has_chore(std::string_view digest) {
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT 1 FROM chores WHERE digest = ?");
+  return run.bind(digest).step();
+}
+
 void Index::finish_chore(std::string_view digest) {
   const std::lock_guard lock(notes_mutex_);
   Database::Run(notes_, "DELETE FROM chores WHERE digest = ?").bind(digest).finish();
@@ -232,6 +253,13 @@ void Index::forget_pin(const ipld::Cid& cid) {
   const std::lock_guard lock(notes_mutex_);
   // One that has been taken into use again meanwhile stays.
   Database::Run(notes_, "DELETE FROM pins WHERE cid = ? AND released < ?").bind(text).bind(kInUse).finish();
+}
+
+bool Index::has_pin(const ipld::Cid& cid) {
+  const std::string text = cid.to_string();
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT 1 FROM pins WHERE cid = ?");
+  return run.bind(text).step();
 }
 
 size_t Index::pins() {

@@ -44,7 +44,14 @@ class Index {
   std::optional<BlobRow> find(std::string_view digest);
   // Rows behind `after` in the order of digests.
   std::vector<BlobRow> list(std::string_view after, size_t limit);
-  std::vector<std::string> claims(size_t limit);
+  // Digests of claims behind `after`, in their order.
+  std::vector<std::string> claims(std::string_view after, size_t limit);
+  struct Amount {
+    uint64_t count = 0, bytes = 0;
+  };
+  Amount blobs();          // rows
+  Amount claimed();        // of them, the claims
+  size_t pending();        // chores, and pins that are to be dropped
   // Puts a row in the place of the one that may be there, and drops the digest's chore. `ingest`: the key of the one whose
   // bytes these are, or empty; it is finished from then on, whatever the file system still shows.
   void put(const BlobRow& row, std::string_view ingest = {});
@@ -59,6 +66,7 @@ class Index {
   uint64_t bytes() const noexcept { return bytes_; }
 
   std::vector<Chore> chores(size_t limit);
+  bool has_chore(std::string_view digest);
   void finish_chore(std::string_view digest);
   // Before an entry is made in Kubo: unless put() follows, it is to be removed.
   void expect_chore(std::string_view digest);
@@ -71,9 +79,11 @@ class Index {
   void release_all_pins();
   std::vector<ipld::Cid> released_pins(int64_t now_ns, size_t limit);
   void forget_pin(const ipld::Cid& cid);
+  bool has_pin(const ipld::Cid& cid);
   size_t pins();
 
  private:
+  Amount amount(const char* sql);
   // Whether another digest has the same DAG.
   bool shared(Database& database, const ipld::Cid& cid, std::string_view digest);
 

@@ -188,14 +188,17 @@ size_t KuboStore::rebuild(const plugin::Call& call) {
         } catch (const Error&) {
           continue;
         }
-        if (entry.directory || !entry.cid) continue;
-        const bool is_root = p2p_digest(*entry.cid) == digest && entry.cid->codec() == ipld::Codec::kDagPb;
-        rows.push_back({digest, *entry.cid, entry.size, 0, is_root ? Reading::kRoot : Reading::kBytes, is_root});
+        if (!entry.directory && entry.cid) rows.push_back(found_row(digest, entry));
       }
       count += index_.add_claims(rows);
     }
   }
   return count;
+}
+
+BlobRow KuboStore::found_row(const std::string& digest, const kubo::Entry& entry) {
+  const bool is_root = p2p_digest(*entry.cid) == digest && entry.cid->codec() == ipld::Codec::kDagPb;
+  return {digest, *entry.cid, entry.size, now_ns(), is_root ? Reading::kRoot : Reading::kBytes, is_root};
 }
 
 void KuboStore::require_kubo(const plugin::Call& call) {

@@ -30,7 +30,8 @@ class KuboStore final : public plugin::ContentStore,
                         public plugin::Adopter,
                         public plugin::BlockLister,
                         public plugin::CarExchange,
-                        public plugin::Prefetcher {
+                        public plugin::Prefetcher,
+                        public plugin::Repairer {
  public:
   // Works without Kubo if the state directory has been used before; then a warning is logged. Throws Error
   // kFailedPrecondition when Kubo is needed and can't be reached, or holds another store than the directory.
@@ -59,6 +60,7 @@ class KuboStore final : public plugin::ContentStore,
   std::unique_ptr<plugin::CarExport> open_export(const plugin::Call& call, std::span<const std::string_view> roots) override;
   std::unique_ptr<plugin::CarImport> open_import(const plugin::Call& call) override;
   void prefetch(const plugin::Call& call, std::string_view digest, uint64_t offset, uint64_t size) override;
+  plugin::Repaired repair(const plugin::Call& call, bool dry_run, const plugin::RepairSink& sink) override;
 
   // ---- for KuboIngest and the extensions ----
 
@@ -77,6 +79,12 @@ class KuboStore final : public plugin::ContentStore,
   void count_ingest(int64_t bytes) noexcept { ingest_bytes_ += static_cast<uint64_t>(bytes); }
   // Wakes the thread that tidies up.
   void wake() noexcept;
+  // What Kubo has under an entry of MFS, as a row: a claim, unless the digest is proved by the root's CID.
+  static BlobRow found_row(const std::string& digest, const kubo::Entry& entry);
+  // Takes a blob out of the index, and leaves the rest to the thread that tidies up. Throws kNotFound.
+  void take_out(std::string_view digest, ChoreKind kind);
+  const std::string& id() const noexcept { return id_; }
+  const std::string& prefix() const noexcept { return config_.prefix; }
   // Where a digest's entry is in MFS.
   std::string mfs_path(std::string_view digest) const;
 
@@ -91,7 +99,6 @@ class KuboStore final : public plugin::ContentStore,
   // Hashes a claim's bytes; afterwards it is no claim, or gone.
   BlobRow verify_claim(const plugin::Call& call, const BlobRow& claim);
   std::unique_ptr<BlobReader> reader_of(const plugin::Call& call, const BlobRow& row);
-  void take_out(std::string_view digest, ChoreKind kind);
 
   // The thread that tidies up (tidying.cpp).
   void tidy();
@@ -126,6 +133,7 @@ class KuboStore final : public plugin::ContentStore,
   std::mutex tidy_mutex_;
   std::condition_variable tidy_wake_;
   bool tidy_now_ = false, over_ = false;
+  std::string tidied_claim_;  // the claim that was hashed last
   std::thread tidy_thread_;
 };
 

@@ -10,13 +10,13 @@ int64_t now_ns() {
 }
 
 void HeldPins::send(const plugin::Call& call, const CarBatch& batch) {
-  const ipld::Cid guard = batch.root();
+  const ipld::Cid guard = batch.root(store_);
   index_.note_pin(guard);
   {
     const std::lock_guard lock(mutex_);
     guards_.push_back(guard);
   }
-  batch.send(call, rpc_);
+  batch.send(call, rpc_, store_);
 }
 
 void HeldPins::release() noexcept {

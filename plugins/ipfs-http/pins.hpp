@@ -16,7 +16,7 @@ int64_t now_ns();
 // Pins of one upload. They are released at its end, whichever it is. Movable-from never; one thread at a time.
 class HeldPins {
  public:
-  HeldPins(Index& index, kubo::Rpc& rpc) : index_(index), rpc_(rpc) {}
+  HeldPins(Index& index, kubo::Rpc& rpc) : index_(index), rpc_(rpc), store_(index.meta("id")) {}
   HeldPins(const HeldPins&) = delete;
   HeldPins& operator=(const HeldPins&) = delete;
   ~HeldPins() { release(); }
@@ -28,6 +28,7 @@ class HeldPins {
  private:
   Index& index_;
   kubo::Rpc& rpc_;
+  const std::string store_;  // its id
   std::mutex mutex_;
   std::vector<ipld::Cid> guards_;
 };

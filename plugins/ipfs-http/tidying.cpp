@@ -48,8 +48,12 @@ void KuboStore::tidy() {
 bool KuboStore::tidy_once(const plugin::Call& call) {
   do_chores(call);
   drop_pins(call);
-  if (const auto claims = index_.claims(1); !claims.empty()) {
-    verify_claim(call, row_of(claims.front()));
+  // One that fails must not keep the others from their turn.
+  auto claims = index_.claims(tidied_claim_, 1);
+  if (claims.empty() && !tidied_claim_.empty()) claims = index_.claims({}, 1);
+  tidied_claim_ = claims.empty() ? std::string() : claims.front();
+  if (!claims.empty()) {
+    if (const auto claim = index_.find(claims.front())) verify_claim(call, *claim);
     return true;
   }
   return index_.pins() > 0 || !index_.chores(1).empty();

@@ -119,6 +119,17 @@ Answer Rpc::dag_export(const plugin::Call& call, const ipld::Cid& root, Reach re
   return client_.post(call, "dag/export", arguments);
 }
 
+std::vector<ipld::Cid> Rpc::pins(const plugin::Call& call) {
+  const json answer = client_.post(call, "pin/ls", {{"type", "recursive"}}).json(call, 256 << 20);
+  const auto keys = answer.is_object() ? answer.find("Keys") : answer.end();
+  std::vector<ipld::Cid> cids;
+  if (keys == answer.end() || !keys->is_object()) return cids;
+  for (const auto& [text, pin] : keys->items()) {
+    if (auto cid = ipld::Cid::try_parse(text)) cids.push_back(*std::move(cid));
+  }
+  return cids;
+}
+
 void Rpc::unpin(const plugin::Call& call, const ipld::Cid& cid) {
   try {
     client_.post(call, "pin/rm", {{"arg", cid.to_string()}}).text(call, 1 << 20);

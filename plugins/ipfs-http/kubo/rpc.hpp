@@ -49,6 +49,8 @@ class Rpc {
   // The CAR of a DAG.
   Answer dag_export(const plugin::Call& call, const ipld::Cid& root, Reach reach);
 
+  // All recursive pins.
+  std::vector<ipld::Cid> pins(const plugin::Call& call);
   // Drops a recursive pin, if there is one.
   void unpin(const plugin::Call& call, const ipld::Cid& cid);
   bool is_pinned(const plugin::Call& call, const ipld::Cid& cid);
