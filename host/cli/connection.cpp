@@ -160,6 +160,9 @@ void Connection::check(const grpc::Status& status) {
   const auto code = static_cast<Code>(status.error_code());
   switch (code) {
     case Code::kUnimplemented:
+      // "" and "unknown method" are what is said where a method is not there; else the backend has no such feature.
+      if (!status.error_message().empty() && !status.error_message().starts_with("unknown "))
+        throw Error(code, status.error_message());
       throw Error(code,
                   fmt::format("{} is not ipcsd's control socket, or ipcsd is older than ipcsctl: it does not know "
                               "this request (-a names another socket)",

@@ -14,6 +14,8 @@ const char* kind_name(admin_api::Finding::Kind kind) {
       return "missing";
     case admin_api::Finding::REFUSED:
       return "refused";
+    case admin_api::Finding::LEAKED:
+      return "leaked";
     case admin_api::Finding::UNREADABLE:
       return "unreadable";
     default:
@@ -28,10 +30,11 @@ void Findings::add(const admin_api::Finding& finding) {
   ++counts_[kind];
   if (session_.json()) {
     json_.push_back({{"kind", kind}, {"digest", finding.digest()}, {"detail", finding.detail()}});
+    if (mends_) json_.back()["mended"] = finding.mended();
   } else if (session_.flags.quiet) {
     session_.output.line(finding.digest());
   } else {
-    session_.output.line(fmt::format("{:<10}  {}  {}", kind, finding.digest(), finding.detail()));
+    session_.output.line(fmt::format("{:<10}  {}  {}{}", kind, finding.digest(), finding.detail(), finding.mended() ? "; mended" : ""));
   }
   session_.output.flush();
 }

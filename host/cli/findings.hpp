@@ -13,7 +13,8 @@ namespace ipcs::cli {
 // What was found so far. Table rows are printed as they come: the work may take hours.
 class Findings {
  public:
-  explicit Findings(Session& session) : session_(session) {}
+  // `mends`: the work may mend what it finds, and rows say so.
+  explicit Findings(Session& session, bool mends = false) : session_(session), mends_(mends) {}
 
   void add(const admin_api::Finding& finding);
 
@@ -24,6 +25,7 @@ class Findings {
 
  private:
   Session& session_;
+  const bool mends_;
   std::map<std::string, uint64_t> counts_;
   Json json_ = Json::array();
 };

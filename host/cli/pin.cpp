@@ -87,6 +87,8 @@ void add_pin(CLI::App& app, Choice& choice) {
       ->type_name("")
       ->required()
       ->check(is_digest());
+
+  add_audit(*pin, choice);
 }
 
 }  // namespace ipcs::cli

@@ -77,11 +77,13 @@ void add_content(CLI::App& app, Choice& choice);
 void add_transfer(CLI::App& content, Choice& choice);  // below `content`
 void add_image(CLI::App& app, Choice& choice);
 void add_pin(CLI::App& app, Choice& choice);
+void add_audit(CLI::App& pin, Choice& choice);       // below `pin`
 void add_client(CLI::App& app, Choice& choice);
 void add_verify(CLI::App& app, Choice& choice);
 void add_usage(CLI::App& app, Choice& choice);
 void add_status(CLI::App& app, Choice& choice);
-void add_copy(CLI::App& backend, Choice& choice);  // below `backend`
+void add_copy(CLI::App& backend, Choice& choice);    // below `backend`
+void add_repair(CLI::App& backend, Choice& choice);  // likewise
 void add_cid(CLI::App& app, Choice& choice);
 void add_plugin(CLI::App& app, Choice& choice);
 void add_plugin_check(CLI::App& plugin, Choice& choice);  // below `plugin`

@@ -148,6 +148,7 @@ void add_status(CLI::App& app, Choice& choice) {
   add_verb(*backend, choice, "status", "show the store's id, place, state and space, and those of the previous one",
            backend_status, std::make_shared<NoArgs>());
   add_copy(*backend, choice);
+  add_repair(*backend, choice);
 }
 
 }  // namespace ipcs::cli

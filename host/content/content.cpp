@@ -209,6 +209,15 @@ std::optional<Entry> Content::claim_if_stored(const Call& call, const Client& cl
   return hold_existing(call, client, digest);
 }
 
+Content::Agreement Content::agreement(const Call& call, const Digest& digest) {
+  const auto lock = digests_.lock(digest);
+  const auto stored = stores_.stat(call, digest);
+  const auto held = catalog_.find_any({}, digest);
+  if (!held) return stored ? Agreement::kUnheld : Agreement::kAgree;
+  if (!stored) return Agreement::kMissing;
+  return stored->size == held->size ? Agreement::kAgree : Agreement::kOtherSize;
+}
+
 void Content::pin(const Call& call, const Digest& digest, const std::string& note) {
   const auto lock = digests_.lock(digest);
   const auto stored = stores_.stat(call, digest);

@@ -126,6 +126,10 @@ class Content {
   // throws, and nothing is changed, when the claim can't be dropped.
   std::optional<uint64_t> drop_claim(const Call& call, const std::string& client, const Digest& digest);
 
+  // Whether those who hold blobs and the stores agree about one, looked at under its lock.
+  enum class Agreement { kAgree, kUnheld, kMissing, kOtherSize };
+  Agreement agreement(const Call& call, const Digest& digest);
+
   // Opens a blob for reading. kNotFound; kDataLoss as info(); kResourceExhausted when descriptors are short.
   std::shared_ptr<const OpenBlob> open(const Call& call, const Digest& digest);
 

@@ -7,7 +7,7 @@ namespace ipcs::content {
 
 std::vector<std::string> features(const Store& store) {
   std::vector<std::string> offered;
-  for (const char* id : {IPCS_LOCATE_V1, IPCS_BLOCKS_V1, IPCS_ADOPT_V1, IPCS_CAR_V1, IPCS_PREFETCH_V1}) {
+  for (const char* id : {IPCS_LOCATE_V1, IPCS_BLOCKS_V1, IPCS_ADOPT_V1, IPCS_CAR_V1, IPCS_PREFETCH_V1, IPCS_REPAIR_V1}) {
     if (store.extension(id) != nullptr) offered.emplace_back(id);
   }
   return offered;

@@ -7,6 +7,7 @@
 
 #include "content/copy.hpp"
 #include "content/release.hpp"
+#include "content/repair.hpp"
 #include "content/usage.hpp"
 #include "content/verify.hpp"
 #include "service/rpc.hpp"
@@ -93,6 +94,18 @@ v1::Finding::Kind to_api(content::FindingKind kind) {
   return v1::Finding::UNKNOWN;
 }
 
+v1::Finding::Kind to_api(Difference::Kind kind) {
+  switch (kind) {
+    case Difference::Kind::kLeaked:
+      return v1::Finding::LEAKED;
+    case Difference::Kind::kMissing:
+      return v1::Finding::MISSING;
+    case Difference::Kind::kDamaged:
+      return v1::Finding::DAMAGED;
+  }
+  return v1::Finding::UNKNOWN;
+}
+
 void set_previous(const Call& call, const content::Stores& stores, v1::Previous* out) {
   set_backend(call, *stores.previous(), out->mutable_backend());
   set_amount(stores.lacking(), out->mutable_to_copy());
@@ -108,6 +121,15 @@ class WorkStream {
   content::Observer observer() {
     return {[this](const content::Progress& state) { progress(state); },
             [this](const content::Finding& finding) { found(finding); }};
+  }
+
+  // The same of a repair.
+  Repairer::Observer repair_observer() {
+    return {[this](const Difference& difference) { found(difference); },
+            [this](const RepairProgress& state) { progress(to_progress(state)); }};
+  }
+  static content::Progress to_progress(const RepairProgress& state) {
+    return {state.done_bytes, state.total_bytes, state.done_blobs, state.total_blobs, state.current};
   }
 
   // The last message, for fields that only this one has.
@@ -133,6 +155,14 @@ class WorkStream {
     out->set_kind(to_api(finding.kind));
     out->set_digest(finding.digest.to_string());
     out->set_detail(finding.detail);
+  }
+
+  void found(const Difference& difference) {
+    v1::Finding* out = message_.add_findings();
+    out->set_kind(to_api(difference.kind));
+    out->set_digest(difference.name);
+    out->set_detail(difference.detail);
+    out->set_mended(difference.mended);
   }
 
   void set(const content::Progress& progress) {
@@ -265,6 +295,24 @@ grpc::Status AdminService::CopyBackend(grpc::ServerContext* context, const v1::C
     set_amount(content_.stores().lacking(), out.last().mutable_to_copy());
     out.last().set_complete(report.complete);
     out.finish(report.progress);
+  });
+}
+
+grpc::Status AdminService::Repair(grpc::ServerContext* context, const v1::RepairRequest* request,
+                                  grpc::ServerWriter<v1::RepairResponse>* stream) {
+  const Rpc rpc(*context, "Repair", log_);
+  return rpc.run([&] {
+    WorkStream out(*context, *stream);
+    const content::RepairReport report =
+        content::repair(rpc.call(), content_, names_of(facts_.clients), request->dry_run(), out.repair_observer());
+    set_amount({report.store.blobs, report.store.bytes}, out.last().mutable_blobs());
+    out.last().set_claims(report.store.claims);
+    out.last().set_pending(report.store.pending);
+    out.last().set_leaked(report.leaked);
+    out.last().set_missing(report.missing);
+    out.last().set_damaged(report.damaged);
+    out.last().set_left(report.left);
+    out.finish(out.to_progress(report.progress));
   });
 }
 

@@ -55,6 +55,7 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status BackendStatus(grpc::ServerContext*, const v1::BackendStatusRequest*, v1::BackendStatusResponse*) override;
   grpc::Status CopyBackend(grpc::ServerContext*, const v1::CopyBackendRequest*,
                            grpc::ServerWriter<v1::CopyBackendResponse>*) override;
+  grpc::Status Repair(grpc::ServerContext*, const v1::RepairRequest*, grpc::ServerWriter<v1::RepairResponse>*) override;
   grpc::Status Usage(grpc::ServerContext*, const v1::UsageRequest*, v1::UsageResponse*) override;
   grpc::Status ListClients(grpc::ServerContext*, const v1::ListClientsRequest*, v1::ListClientsResponse*) override;
   grpc::Status RemoveClient(grpc::ServerContext*, const v1::RemoveClientRequest*, v1::RemoveClientResponse*) override;

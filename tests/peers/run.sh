@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed|kubo IPCSD [DIRECTORY for built programs].
+# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed|kubo|audit_on_kubo IPCSD [DIRECTORY for built programs].
 # kubo tests the ipcsctl beside it. SUITE_on_kubo: with the backend ipfs-http on a Kubo of its own.
 set -euo pipefail
 
@@ -45,7 +45,7 @@ case $suite in
     verbose=(-v)
     own_mounts=(unshare --mount) # what it mounts goes with it, however it ends
     ;;
-  killed) verbose=(-v) ;;
+  killed | audit) verbose=(-v) ;;
   kubo)
     export IPCSCTL=${IPCSCTL:-$(dirname "$ipcsd")/ipcsctl} CAR_TOOL=${CAR_TOOL:-$(dirname "$ipcsd")/car_tool}
     verbose=(-v)

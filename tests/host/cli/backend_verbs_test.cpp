@@ -2,11 +2,13 @@
 #include <cstdlib>
 
 #include "fixture.hpp"
+#include "host/content/repairing_store.hpp"
 
 namespace ipcs::test {
 namespace {
 
 using Catch::Contains;
+using Catch::EndsWith;
 using Catch::StartsWith;
 
 // A new store in front of one with `texts`, all of them the operator's.
@@ -124,6 +126,75 @@ TEST_CASE("an interrupted copy ends in the daemon too, and the next one goes on"
   CHECK(eventually([&] { return control.ctl({"backend", "copy", "-q"}).code == 0; }));
   CHECK(opened < 105);
   CHECK(world.memory->blobs.size() == 100);
+}
+
+TEST_CASE("pin audit and backend repair say what differs, and fail while any is left") {
+  Control control([](World& world) {
+    make_repairing(world);
+    world.put(world.a, "one");
+    world.memory->put(digest_of("two").to_string(), bytes_of("two"));
+  });
+  const std::string two = digest_of("two").to_string();
+  RepairingStore::guards = {"QmGuard"};
+  Result audit = control.ctl({"pin", "audit"});
+  CHECK(audit.out == "leaked      QmGuard  a pin\nleaked      " + two + "  it is stored, but nobody holds it\nleaked:   2\nmissing:  0\n");
+  CHECK(audit.err == "audited 2 blobs, 40B, 1 of them not hashed yet\n"
+                     "ipcsctl: 2 differences: `ipcsctl backend repair` mends what can be mended\n");
+  CHECK(audit.code == 1);
+  audit = control.ctl({"pin", "audit", "--format=json"});
+  CHECK(audit.json() == Json({{"blobs", {{"count", 2}, {"bytes", 40}}},
+                              {"claims", 1},
+                              {"pending", 2},
+                              {"leaked", 2},
+                              {"missing", 0},
+                              {"damaged", 0},
+                              {"left", 2},
+                              {"findings",
+                               {{{"kind", "leaked"}, {"digest", "QmGuard"}, {"detail", "a pin"}, {"mended", false}},
+                                {{"kind", "leaked"}, {"digest", two}, {"detail", "it is stored, but nobody holds it"}, {"mended", false}}}}}));
+  CHECK(audit.code == 1);
+
+  const Result repair = control.ctl({"backend", "repair"});
+  CHECK(repair.out == "leaked      QmGuard  a pin; mended\nleaked      " + two + "  it is stored, but nobody holds it; mended\n");
+  CHECK_THAT(repair.err, StartsWith("2 differences mended in ") && Contains(": 2 blobs, 40B"));
+  CHECK(repair.code == 0);
+  RepairingStore::guards.clear();
+  audit = control.ctl({"pin", "audit"});
+  CHECK(audit.out == "leaked:   0\nmissing:  0\n");
+  CHECK(audit.code == 0);
+  check_out(control.ctl({"pin", "audit", "-q"}), "");
+}
+
+TEST_CASE("audit and repair are refused in one line where the backend has no index") {
+  Control control;
+  check_failed(control.ctl({"pin", "audit"}), 1, "the backend \"memory\" does not offer ipcs.repair/1: it keeps no index beside its blobs");
+  check_failed(control.ctl({"backend", "repair"}), 1, "does not offer ipcs.repair/1");
+}
+
+TEST_CASE("an interrupted repair ends in the daemon too") {
+  Control control(make_repairing);
+  World& world = control.world;
+  RepairingStore::guards.assign(1000, "QmGuard");
+  std::atomic<int> steps{0};
+  world.memory->set_on_call([&](const char* function, const plugin::Call&) {
+    if (std::string_view(function) != "repair") return;
+    ++steps;
+    std::this_thread::sleep_for(20ms);
+  });
+  Run run(world.dir, control.addressed({"backend", "repair"}));
+  CHECK(eventually([&] { return steps > 3; }));
+  run.kill(SIGINT);
+  const Result result = run.wait();
+  CHECK(result.signal == SIGINT);
+  CHECK_THAT(result.err, EndsWith("ipcsctl: interrupted\n"));
+  // The daemon notices that nobody waits any more.
+  int before = -1;
+  CHECK(eventually([&] {
+    std::this_thread::sleep_for(50ms);
+    return std::exchange(before, steps.load()) == steps;
+  }));
+  CHECK(steps < 900);
+  RepairingStore::guards.clear();
 }
 
 }  // namespace

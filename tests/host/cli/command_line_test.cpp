@@ -158,7 +158,7 @@ TEST_CASE("bash completes verbs, flags and their values") {
   const TempDir dir;
   CHECK(completed(dir, "ipcsctl ''", 1) == "content image pin client verify df status backend cid plugin completion version\n");
   CHECK(completed(dir, "ipcsctl content a", 2) == "active abort\n");
-  CHECK(completed(dir, "ipcsctl backend ''", 2) == "status copy\n");
+  CHECK(completed(dir, "ipcsctl backend ''", 2) == "status copy repair\n");
   CHECK(completed(dir, "ipcsctl client ''", 2) == "ls rm\n");
   CHECK(completed(dir, "ipcsctl -a content content l", 4) == "ls label\n");
   CHECK(completed(dir, "ipcsctl --format ''", 2) == "table json\n");
