@@ -1,6 +1,7 @@
 """The cases of `ipcsctl image`: ipcsd on Kubo, and what goes from one node to another without a registry."""
 
 import json
+import shutil
 import signal
 
 from cases import MIB, collect_garbage, expect, expect_equal, expect_runs, wait_until_connected
@@ -279,6 +280,32 @@ def to_kubo_and_back(lab):
     expect_no_pins(ipcsd)
 
 
+def index_repaired(lab):
+    """A store loses its index, and then its directory in Kubo's MFS: `backend repair` makes either anew from the other, and an
+    image whose bytes nobody fetches again is unpacked."""
+    registry = lab.registry()
+    kubo, ipcsd, containerd = node(lab)
+    made = image.make("repaired", LAYERS)
+    reference = registry.push("repair:1", made)
+    containerd.pull(reference)
+    fetched = len(registry.blob_gets())
+    ipcsd.process.stop()
+    shutil.rmtree(ipcsd.store)
+    ipcsd.start()
+    report = ipcsd.ctl_json("backend", "repair")
+    expect_equal("repaired", (report["blobs"]["count"], report["claims"], report["left"]), (len(made.digests), 0, 0))
+    kubo.ipfs("files", "rm", "-r", "/ipcs")
+    report = ipcsd.ctl_json("backend", "repair")
+    expect_equal("repaired", (report["missing"], report["left"]), (len(made.digests) + 1, 0))
+    wait_until_connected(containerd)
+    collect_garbage(containerd)
+    kubo.ipfs("repo", "gc", "-q")
+    expect_equal("differences", ipcsd.ctl_json("pin", "audit")["findings"], [])
+    containerd.pull(reference, namespace="other")  # unpacks what nobody has unpacked in that namespace
+    expect_equal("GETs of blobs", registry.blob_gets()[fetched:], [])
+    expect_runs(containerd, reference, "repaired", LAYERS)
+
+
 CASES = [converted_image_on_another_node, converted_image_isolated, converted_from_registry_and_by_car,
          published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion,
-         to_kubo_and_back]
+         to_kubo_and_back, index_repaired]
