@@ -16,6 +16,7 @@ sys.path.insert(0, str(_TESTS / "e2e"))
 
 import pull  # noqa: E402
 import report  # noqa: E402
+import scale  # noqa: E402
 from lab.process import Failure, command, command_in_background  # noqa: E402
 
 _STORE = ["read_32k", "read_1m", "write_1g", "commit_1", "commit_16", "memory_idle", "memory_load"]
@@ -30,6 +31,8 @@ def parse():
     parser.add_argument("--rounds", type=int, help=f"samples of each side; default {_ENOUGH}, of pulls {_ENOUGH_PULLS}")
     parser.add_argument("--only", action="append", choices=[*_STORE, "pull"], help="may be repeated")
     parser.add_argument("--pull", action="store_true", help="measure pull and unpack too: needs root, some minutes")
+    parser.add_argument("--scale", nargs="?", const="500,20000", metavar="FEW,MANY",
+                        help="instead: stores of FEW and of MANY blobs, local and on a Kubo; default 500,20000")
     parser.add_argument("--directory", type=Path, help="where the stores lie; default: the cache")
     parser.add_argument("--json", type=Path, help="where the JSON goes; default: last.json in the cache; -: stdout, "
                                                   "and the table to stderr")
@@ -112,6 +115,15 @@ def main():
         about = machine(directory)
         if about["file_system"] == "tmpfs":
             sys.exit(f"{directory} is on a tmpfs, where nothing is durable; name another with --directory")
+        if arguments.scale:
+            counts = [int(count) for count in arguments.scale.split(",")]
+            found = scale.run(arguments.ipcsd.absolute(), build(cache), Path(directory), counts,
+                              lambda line: print(line, file=sys.stderr, flush=True))
+            print(scale.table(found, counts))
+            if arguments.json:
+                document = json.dumps({"machine": about, "scale": found}, indent=2)
+                print(document) if arguments.json == Path("-") else arguments.json.write_text(document + "\n")
+            return
         ticks, stolen = processor_times()
         found = report.summary(measure(arguments, cache, Path(directory)))
         ticks_after, stolen_after = processor_times()

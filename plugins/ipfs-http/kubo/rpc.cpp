@@ -121,7 +121,8 @@ Answer Rpc::dag_export(const plugin::Call& call, const ipld::Cid& root, Reach re
 
 std::vector<ipld::Cid> Rpc::pins(const plugin::Call& call) {
   const json answer = client_.post(call, "pin/ls", {{"type", "recursive"}}).json(call, 256 << 20);
-  const auto keys = answer.is_object() ? answer.find("Keys") : answer.end();
+  if (!answer.is_object()) throw strange(client_, "pin/ls", answer);
+  const auto keys = answer.find("Keys");
   std::vector<ipld::Cid> cids;
   if (keys == answer.end() || !keys->is_object()) return cids;
   for (const auto& [text, pin] : keys->items()) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -50,7 +51,16 @@ func main() {
 	directory := flag.String("directory", "", "an existing directory; roots and sockets are made below it, and stay")
 	rounds := flag.Int("rounds", 9, "samples of each side")
 	only := flag.String("only", "", "comma-separated measures; all without it")
+	counts := flag.String("scale", "", "comma-separated numbers of blobs, growing: measures stores of these sizes and nothing else")
+	ipcsctl := flag.String("ipcsctl", "", "for --scale: the tool")
+	kubo := flag.String("kubo", "", "for --scale: comma-separated configurations of the backend ipfs-http, a Kubo for each store; without it only local is measured")
 	flag.Parse()
+	if *counts != "" && *ipcsd != "" && *directory != "" {
+		if err := scaleAll(*ipcsd, *ipcsctl, *kubo, *directory, *counts); err != nil {
+			log.Fatalf("scale: %v", err)
+		}
+		return
+	}
 	if *ipcsd == "" || *reference == "" || *directory == "" || *rounds < 1 || flag.NArg() != 0 {
 		log.Fatal("usage: bench --ipcsd FILE --reference FILE --directory DIR [--rounds N] [--only NAME,…]")
 	}
@@ -68,6 +78,33 @@ func main() {
 			log.Fatalf("%s: %v", m.name, err)
 		}
 	}
+}
+
+// scaleAll measures each backend of ipcsd.
+func scaleAll(ipcsd, ipcsctl, kubo, directory, counts string) error {
+	var sizes []int
+	for _, text := range strings.Split(counts, ",") {
+		size, err := strconv.Atoi(text)
+		if err != nil || size < scaleCalls || (len(sizes) > 0 && size <= sizes[len(sizes)-1]) {
+			return fmt.Errorf("%q is no growing number of blobs, at least %d", text, scaleCalls)
+		}
+		sizes = append(sizes, size)
+	}
+	configs := strings.Split(kubo, ",")
+	if kubo != "" && len(configs) != len(sizes) {
+		return fmt.Errorf("%d configurations for %d stores", len(configs), len(sizes))
+	}
+	var local, http []side
+	for i := range sizes {
+		local = append(local, side{"local", ipcsd, []string{"--backend", "local"}})
+		if kubo != "" {
+			http = append(http, side{"ipfs-http", ipcsd, []string{"--backend", "ipfs-http", "--config", configs[i]}})
+		}
+	}
+	if err := scale(local, directory, ipcsctl, sizes); err != nil || kubo == "" {
+		return err
+	}
+	return scale(http, directory, ipcsctl, sizes)
 }
 
 func choose(only string) ([]measure, error) {
