@@ -87,7 +87,7 @@ class Peer {
 
 std::string text_of(const ipld::Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
 
-constexpr uint8_t kCommands = 14;
+constexpr uint8_t kCommands = 15;
 
 // What a command makes of an answer, as text.
 std::string outcome(kubo::Rpc& rpc, const plugin::Call& call, uint8_t command) {
@@ -136,6 +136,11 @@ std::string outcome(kubo::Rpc& rpc, const plugin::Call& call, uint8_t command) {
     }
     case 12:
       return rpc.mfs_remove(call, "/a") ? "removed" : "nothing";
+    case 14: {
+      std::string all;
+      for (const ipld::Cid& cid : rpc.pins(call)) all += cid.to_string() + ";";
+      return all;
+    }
     default:
       return rpc.mfs_read(call, "/a", 100).value_or("nothing");
   }
