@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Measures ipcsd against containerd 2.4.2's own content store, both through containerd's own proxy client, side by side
-in one run, and prints medians and their ratios. The README tells what each line means."""
+"""Measures ipcsd against containerd 2.4.2's own content store, both through containerd's own proxy client, and ipcsd's backend
+ipfs-http against Kubo's own RPC, side by side in one run, and prints medians and their ratios. The README tells what each line means."""
 
 import argparse
 import json
@@ -17,9 +17,11 @@ sys.path.insert(0, str(_TESTS / "e2e"))
 import pull  # noqa: E402
 import report  # noqa: E402
 import scale  # noqa: E402
+from lab import kubo  # noqa: E402
 from lab.process import Failure, command, command_in_background  # noqa: E402
 
 _STORE = ["read_32k", "read_1m", "write_1g", "commit_1", "commit_16", "memory_idle", "memory_load"]
+_ON_KUBO = ["kubo_write", "kubo_read", "kubo_read_32k", "kubo_commit"]
 _ENOUGH = 9
 _ENOUGH_PULLS = 5
 
@@ -29,10 +31,11 @@ def parse():
     parser.add_argument("--ipcsd", type=Path, default=_TESTS.parent / "build/bin/ipcsd",
                         help="default: build/bin/ipcsd")
     parser.add_argument("--rounds", type=int, help=f"samples of each side; default {_ENOUGH}, of pulls {_ENOUGH_PULLS}")
-    parser.add_argument("--only", action="append", choices=[*_STORE, "pull"], help="may be repeated")
+    parser.add_argument("--only", action="append", choices=[*_STORE, "pull", *_ON_KUBO, "compare"], help="may be repeated")
     parser.add_argument("--pull", action="store_true", help="measure pull and unpack too: needs root, some minutes")
     parser.add_argument("--scale", nargs="?", const="500,20000", metavar="FEW,MANY",
                         help="instead: stores of FEW and of MANY blobs, local and on a Kubo; default 500,20000")
+    parser.add_argument("--kubo", action="store_true", help="measure ipfs-http on a Kubo: some minutes")
     parser.add_argument("--directory", type=Path, help="where the stores lie; default: the cache")
     parser.add_argument("--json", type=Path, help="where the JSON goes; default: last.json in the cache; -: stdout, "
                                                   "and the table to stderr")
@@ -59,7 +62,8 @@ def build(cache):
 def store_samples(ipcsd, programs, directory, rounds, names):
     """Yields (metric, side, round, value) as cmd/bench prints them."""
     child = command_in_background([programs / "bench", "--ipcsd", ipcsd, "--reference", programs / "reference-store",
-                                   "--directory", directory, "--rounds", rounds, "--only", ",".join(names)])
+                                   "--directory", directory, "--rounds", rounds, "--only", ",".join(names),
+                                   *(["--kubo", kubo.program()] if set(names) & set(_ON_KUBO) else [])])
     said = []
     for line in child.stdout:
         if line.startswith("{"):
@@ -79,21 +83,25 @@ def processor_times():
 
 def measure(arguments, cache, directory):
     """Returns metric → side → values by round."""
-    names = arguments.only or _STORE + ["pull"] * arguments.pull
+    names = arguments.only or _STORE + ["pull"] * arguments.pull + [*_ON_KUBO, "compare"] * arguments.kubo
     ipcsd = arguments.ipcsd.absolute()
     found = {}
 
     def keep(metric, side, round_, value):
         print(f"{round_ + 1} {metric} {side} {value:.2f}", file=sys.stderr, flush=True)
-        found.setdefault(metric, {s: [] for s in report.SIDES})[side].append(value)
+        found.setdefault(metric, {}).setdefault(side, []).append(value)
 
-    if stores := [name for name in _STORE if name in names]:
+    if stores := [name for name in _STORE + _ON_KUBO if name in names]:
         for sample in store_samples(ipcsd, build(cache), directory, arguments.rounds or _ENOUGH, stores):
             keep(*sample)
     if "pull" in names or arguments.pull:
         tempfile.tempdir = str(directory)  # where labs make their directories
         for side, round_, seconds in pull.samples(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
             keep("pull", side, round_, seconds)
+    if "compare" in names:
+        tempfile.tempdir = str(directory)
+        for round_, seconds in pull.compares(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
+            keep("compare", "ipfs-http", round_, seconds)
     return found
 
 
@@ -128,8 +136,8 @@ def main():
         found = report.summary(measure(arguments, cache, Path(directory)))
         ticks_after, stolen_after = processor_times()
     about["stolen_percent"] = 100 * (stolen_after - stolen) / max(1, ticks_after - ticks)
-    rounds = {name: len(line["ipcsd"]["samples"]) for name, line in found.items()}
-    preliminary = any(count < (_ENOUGH_PULLS if name == "pull" else _ENOUGH) for name, count in rounds.items())
+    rounds = {name: len(line["samples"]) for name, line in found.items()}
+    preliminary = any(count < (_ENOUGH_PULLS if name in ("pull", "compare") else _ENOUGH) for name, count in rounds.items())
     document = json.dumps({"ipcsd": command([arguments.ipcsd, "--version"]).stdout.strip(), "containerd": "2.4.2",
                            "machine": about, "preliminary": preliminary, "metrics": found}, indent=2)
 

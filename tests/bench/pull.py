@@ -1,5 +1,6 @@
-"""Pull and unpack of a real image by containerd 2.4.2, with its content in ipcsd and in its own store."""
+"""Pull and unpack of a real image by containerd 2.4.2, with its content in ipcsd and in its own store; a comparison of two."""
 
+import json
 import os
 import sys
 import time
@@ -42,3 +43,24 @@ def _pull(ipcsd, side, reference, image):
         if held != image.digests:
             raise Failure(f"{side} does not hold the image's blobs, but {sorted(held)}")
         return took
+
+
+def compares(ipcsd: Path, cache: Path, rounds):
+    """Yields (round, seconds) of `ipcsctl image compare` of two images in a registry that differ in one layer, on a new store
+    and a new Kubo: their bytes are brought in first."""
+    one = debian_image.load(cache)
+    other = debian_image.with_other_layer(one)
+    with Lab(ipcsd, _VERSION) as shared:
+        registry = shared.registry()
+        references = [registry.push(f"compare:{name}", image) for name, image in (("one", one), ("other", other))]
+        for round_ in range(rounds):
+            os.sync()
+            with Lab(ipcsd, _VERSION) as lab:
+                store = lab.ipcsd(kubo=lab.kubo())
+                begin = time.monotonic()
+                done = store.ctl("--format", "json", "image", "--plain-http", "compare", *references, seconds=_LIMIT)
+                took = time.monotonic() - begin
+                buckets = {tuple(bucket["images"]) for bucket in json.loads(done.stdout)["blocks"]["buckets"]}
+                if len(buckets) != 3:
+                    raise Failure(f"compare found {buckets}")
+                yield round_, took

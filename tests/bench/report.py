@@ -4,12 +4,13 @@ import statistics
 from dataclasses import dataclass
 
 SIDES = ("ipcsd", "containerd")
+_ON_KUBO = ("ipfs-http", "kubo", "add", "local")  # ipcsd on a Kubo, that Kubo's own RPC, and what stands beside them
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One line of the table. `target` bounds the ratio ipcsd : containerd or, where `absolute`, ipcsd's own median; it
-    is a lower bound where more is better, else an upper one."""
+    """One line of the table. `target` bounds the ratio of the first two sides or, where `absolute`, the first side's own
+    median; it is a lower bound where more is better, else an upper one. None: the figure is for information."""
 
     name: str
     title: str
@@ -17,6 +18,7 @@ class Metric:
     more_is_better: bool
     target: float | None
     absolute: bool = False
+    sides: tuple = SIDES
 
 
 METRICS = [
@@ -31,6 +33,17 @@ METRICS = [
     Metric("memory_load_peak", "RSS at 16 readers + 16 writers, peak", "MiB", False, 64, True),
     Metric("memory_load_steady", "  steady", "MiB", False, 64, True),
     Metric("pull", "pull and unpack of the image", "s", False, 1.4),
+    Metric("kubo_write", "write of 300 MiB : dag/import", "s", False, 1.15, sides=_ON_KUBO),
+    Metric("kubo_write_cpu", "  CPU of ipcsd", "s", False, None, sides=_ON_KUBO),
+    Metric("kubo_write_kubo_cpu", "  CPU of Kubo", "s", False, None, sides=_ON_KUBO),
+    Metric("kubo_write_client_cpu", "  CPU of the client", "s", False, None, sides=_ON_KUBO),
+    Metric("kubo_read", "read of 300 MiB : cat", "MiB/s", True, 1.0, sides=("ipfs-http", "kubo", "local")),
+    Metric("kubo_read_cpu", "  CPU of ipcsd", "s", False, None, sides=("ipfs-http", "kubo", "local")),
+    Metric("kubo_read_kubo_cpu", "  CPU of Kubo", "s", False, None, sides=("ipfs-http", "kubo", "local")),
+    Metric("kubo_read_client_cpu", "  CPU of the client", "s", False, None, sides=("ipfs-http", "kubo", "local")),
+    Metric("kubo_read_32k", "reads of 32 KiB", "MB/s", True, 50, True, ("ipfs-http", "local")),
+    Metric("kubo_commit", "COMMIT of 1 GiB, after the last WRITE", "ms", False, 300, True, ("ipfs-http", "local")),
+    Metric("compare", "compare of two images of 300 MB", "s", False, 10, True, ("ipfs-http",)),
 ]
 
 
@@ -50,18 +63,22 @@ def summary(samples):
         if metric.name not in samples:
             continue
         sides = samples[metric.name]
-        medians = {side: statistics.median(sides[side]) for side in SIDES}
-        ratio = medians["ipcsd"] / medians["containerd"]
-        judged = medians["ipcsd"] if metric.absolute else ratio
+        medians = {side: statistics.median(sides[side]) for side in metric.sides}
+        first = metric.sides[0]
+        second = metric.sides[1] if len(metric.sides) > 1 and medians[metric.sides[1]] > 0 else first
+        ratio = medians[first] / medians[second] if medians[second] > 0 else 0
+        judged = medians[first] if metric.absolute else ratio
         found[metric.name] = {
             "title": metric.title.strip(), "unit": metric.unit,
             **{side: {"median": medians[side], "quartiles": _spread(sides[side]), "samples": sides[side]}
-               for side in SIDES},
+               for side in metric.sides},
+            "samples": sides[first],
             "ratio": ratio,
-            "ratio_quartiles": _spread([a / b for a, b in zip(sides["ipcsd"], sides["containerd"], strict=True)]),
+            "ratio_quartiles": _spread([a / b if b > 0 else 0 for a, b in zip(sides[first], sides[second], strict=True)]),
             "target": metric.target, "target_is": "absolute" if metric.absolute else "ratio",
             "more_is_better": metric.more_is_better,
-            "met": judged >= metric.target if metric.more_is_better else judged <= metric.target,
+            "met": metric.target is None or
+                   (judged >= metric.target if metric.more_is_better else judged <= metric.target),
         }
     return found
 
@@ -72,20 +89,30 @@ def _number(value):
 
 def _with_spread(side):
     first, third = side["quartiles"]
+    if side["median"] == 0:
+        return "–"
     return f"{_number(side['median'])} ±{100 * (third - first) / 2 / side['median']:.0f}%"
 
 
 def table(found):
-    """The summary for people. ± is half the distance between the quartiles."""
-    rows = [("", "unit", "ipcsd", "containerd", "ratio", "(quartiles)", "target", "")]
-    for metric in METRICS:
-        if metric.name not in found:
-            continue
-        line = found[metric.name]
-        first, third = line["ratio_quartiles"]
-        target = f"{'≥' if metric.more_is_better else '≤'} {metric.target:g}{' MiB' if metric.absolute else '×'}"
-        rows.append((metric.title, metric.unit, _with_spread(line["ipcsd"]), _with_spread(line["containerd"]),
-                     f"{line['ratio']:.2f}×", f"({first:.2f}–{third:.2f})", target, "met" if line["met"] else "MISSED"))
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) if at < 2 else cell.rjust(width)
-                               for at, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows)
+    """The summary for people, one table for each set of sides. ± is half the distance between the quartiles."""
+    tables = []
+    for columns in (SIDES, _ON_KUBO):
+        if rows := [_row(metric, found[metric.name], columns) for metric in METRICS
+                    if metric.name in found and set(metric.sides) <= set(columns)]:
+            rows.insert(0, ("", "unit", *columns, "ratio", "(quartiles)", "target", ""))
+            widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+            tables.append("\n".join("  ".join(cell.ljust(width) if at < 2 else cell.rjust(width)
+                                              for at, (cell, width) in enumerate(zip(row, widths))).rstrip()
+                                    for row in rows))
+    return "\n\n".join(tables)
+
+
+def _row(metric, line, columns):
+    first, third = line["ratio_quartiles"]
+    unit = f" {metric.unit}" if metric.absolute else "×"
+    target = "" if metric.target is None else f"{'≥' if metric.more_is_better else '≤'} {metric.target:g}{unit}"
+    shares_kind = len(metric.sides) > 1 and line[metric.sides[1]]["median"] > 0
+    return (metric.title, metric.unit, *(_with_spread(line[side]) if side in line else "" for side in columns),
+            f"{line['ratio']:.2f}×" if shares_kind else "", f"({first:.2f}–{third:.2f})" if shares_kind else "", target,
+            "" if metric.target is None else "met" if line["met"] else "MISSED")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,19 +35,22 @@ type measure struct {
 	fresh bool
 	// A root is removed as soon as its server has stopped, because it is large.
 	large   bool
+	sides   []string            // empty: ipcsd and containerd
 	prepare func(*server) error // once after the server's start, not measured; may be nil
 	take    func(*server) (values, error)
 }
 
 type side struct {
 	name      string
-	program   string
+	program   string // a content daemon; empty: none
 	arguments []string
+	kubo      string // the program of a Kubo that runs, too; empty: none
 }
 
 func main() {
 	log.SetFlags(0)
 	ipcsd := flag.String("ipcsd", "", "the ipcsd under test")
+	ipfs := flag.String("kubo", "", "Kubo's program; measures whose name begins with kubo_ need it")
 	reference := flag.String("reference", "", "the built cmd/reference-store")
 	directory := flag.String("directory", "", "an existing directory; roots and sockets are made below it, and stay")
 	rounds := flag.Int("rounds", 9, "samples of each side")
@@ -65,16 +69,29 @@ func main() {
 		log.Fatal("usage: bench --ipcsd FILE --reference FILE --directory DIR [--rounds N] [--only NAME,…]")
 	}
 	sides := []side{
-		{"ipcsd", *ipcsd, []string{"--backend", "local"}},
+		{"ipcsd", *ipcsd, []string{"--backend", "local"}, ""},
 		// Labels are off, as in containerd itself, which keeps them in its metadata store.
-		{"containerd", *reference, []string{"--labels=false"}},
+		{"containerd", *reference, []string{"--labels=false"}, ""},
+		{"ipfs-http", *ipcsd, []string{"--backend", "ipfs-http"}, *ipfs},
+		{"kubo", "", nil, *ipfs},
+		{"add", "", nil, *ipfs},
+		{"local", *ipcsd, []string{"--backend", "local"}, ""},
 	}
 	chosen, err := choose(*only)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, m := range chosen {
-		if err := run(m, sides, *directory, *rounds); err != nil {
+		if len(m.sides) == 0 {
+			m.sides = []string{"ipcsd", "containerd"}
+		} else if *ipfs == "" {
+			log.Fatalf("%s: --kubo is not given", m.name)
+		} else if !carExists() {
+			if err := makeCAR(*ipfs, *directory); err != nil {
+				log.Fatalf("the blob's CAR: %v", err)
+			}
+		}
+		if err := run(m, chooseSides(m, sides), *directory, *rounds); err != nil {
 			log.Fatalf("%s: %v", m.name, err)
 		}
 	}
@@ -109,12 +126,12 @@ func scaleAll(ipcsd, ipcsctl, kubo, directory, counts string) error {
 
 func choose(only string) ([]measure, error) {
 	if only == "" {
-		return measures, nil
+		return measures, nil // without those on Kubo
 	}
 	var chosen []measure
 	for _, name := range strings.Split(only, ",") {
 		found := false
-		for _, m := range measures {
+		for _, m := range slices.Concat(measures, kuboMeasures) {
 			if m.name == name {
 				chosen, found = append(chosen, m), true
 			}
@@ -124,6 +141,14 @@ func choose(only string) ([]measure, error) {
 		}
 	}
 	return chosen, nil
+}
+
+func chooseSides(m measure, all []side) []side {
+	var chosen []side
+	for _, name := range m.sides {
+		chosen = append(chosen, all[slices.IndexFunc(all, func(s side) bool { return s.name == name })])
+	}
+	return chosen
 }
 
 // run takes the samples of one measure and prints them. The sides take turns, and who begins changes from round to
@@ -151,7 +176,7 @@ func run(m measure, sides []side, directory string, rounds int) error {
 			}
 			s := servers[at]
 			if err := takeSample(m, s, sides[at].name, round); err != nil {
-				return fmt.Errorf("%s: %w\n%s", sides[at].name, err, s.output.String())
+				return fmt.Errorf("%s: %w\n%s", sides[at].name, err, s.output())
 			}
 			if !m.fresh {
 				continue

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -21,54 +18,57 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-const (
-	startLimit = 30 * time.Second
-	stopLimit  = 30 * time.Second
-)
+const startLimit = 30 * time.Second
 
-// server is a running content daemon with a root of its own, and containerd's proxy client on one connection to it.
-// The daemon dies with this program.
+// server is one side at work: a content daemon with a root of its own and containerd's proxy client on one connection to
+// it, a Kubo with a repository of its own, or both.
 type server struct {
-	store  content.Store
-	output bytes.Buffer // what the daemon printed; read only when it has ended or while it is idle
+	store content.Store // null where there is no content daemon
 
+	side      string // its name
 	directory string
 	conn      *grpc.ClientConn
-	command   *exec.Cmd
-	done      chan struct{} // closed when the daemon has ended
+	daemon    *daemon // the content daemon; may be nil
+	kubo      *kubo   // may be nil
 }
 
-// start makes `directory`, starts the side's program in it, and returns when its socket accepts connections.
+// start makes `directory`, starts the side's programs in it, and returns when they answer.
 func start(from side, directory string) (*server, error) {
 	if err := os.Mkdir(directory, 0o755); err != nil {
 		return nil, err
 	}
-	s := &server{directory: directory, done: make(chan struct{})}
-	socket := filepath.Join(directory, "c.sock")
-	arguments := append([]string{"--root", filepath.Join(directory, "root"), "--address", socket}, from.arguments...)
-	s.command = exec.Command(from.program, arguments...)
-	s.command.Stdout, s.command.Stderr = &s.output, &s.output
-	s.command.WaitDelay = time.Second // were `program` a wrapper, its child could keep the output open
-	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // Pdeathsig follows the thread that forked
-		defer runtime.UnlockOSThread()
-		defer close(s.done)
-		err := s.command.Start()
-		started <- err
-		if err == nil {
-			s.command.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	if err := s.connect(socket); err != nil {
+	s := &server{side: from.name, directory: directory}
+	if err := s.startAll(from); err != nil {
 		s.stop()
-		return nil, fmt.Errorf("%s: %w\n%s", from.name, err, s.output.String())
+		return nil, fmt.Errorf("%s: %w\n%s", from.name, err, s.output())
 	}
 	return s, nil
+}
+
+func (s *server) startAll(from side) error {
+	arguments := from.arguments
+	if from.kubo != "" {
+		var err error
+		if s.kubo, err = startKubo(from.kubo, filepath.Join(s.directory, "kubo")); err != nil {
+			return err
+		}
+		file := filepath.Join(s.directory, "config.toml")
+		table := fmt.Sprintf("version = 1\n[plugins.ipfs-http]\napi = %q\n", s.kubo.api)
+		if err := os.WriteFile(file, []byte(table), 0o600); err != nil {
+			return err
+		}
+		arguments = append([]string{"--config", file}, arguments...)
+	}
+	if from.program == "" {
+		return nil
+	}
+	socket := filepath.Join(s.directory, "c.sock")
+	arguments = append([]string{"--root", filepath.Join(s.directory, "root"), "--address", socket}, arguments...)
+	var err error
+	if s.daemon, err = startDaemon(from.program, arguments, nil); err != nil {
+		return err
+	}
+	return s.connect(socket)
 }
 
 func (s *server) connect(socket string) error {
@@ -78,8 +78,8 @@ func (s *server) connect(socket string) error {
 			break
 		}
 		select {
-		case <-s.done:
-			return fmt.Errorf("ended at its start: %v", s.command.ProcessState)
+		case <-s.daemon.done:
+			return fmt.Errorf("ended at its start: %v", s.daemon.command.ProcessState)
 		default:
 		}
 		if time.Now().After(limit) {
@@ -98,20 +98,31 @@ func (s *server) connect(socket string) error {
 	return nil
 }
 
-// stop ends the daemon and leaves its directory.
+// stop ends what runs and leaves the directory.
 func (s *server) stop() error {
 	if s.conn != nil {
 		s.conn.Close()
 	}
-	s.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.done:
-		return nil
-	case <-time.After(stopLimit):
-		s.command.Process.Kill()
-		<-s.done
-		return fmt.Errorf("%s did not stop within %v\n%s", s.command.Path, stopLimit, s.output.String())
+	var problem error
+	if s.daemon != nil {
+		problem = s.daemon.stop()
 	}
+	if s.kubo != nil {
+		problem = errors.Join(problem, s.kubo.daemon.stop())
+	}
+	return problem
+}
+
+// output is what the daemons printed; read only when they have ended or are idle.
+func (s *server) output() string {
+	var said string
+	if s.daemon != nil {
+		said = s.daemon.output.String()
+	}
+	if s.kubo != nil {
+		said += s.kubo.daemon.output.String()
+	}
+	return said
 }
 
 // sync writes out what the file system still holds back, so that nobody pays for another's writes.
@@ -124,20 +135,12 @@ func (s *server) sync() error {
 	return unix.Syncfs(int(directory.Fd()))
 }
 
-// cpu is the processor time, user and system, that all threads of the daemon have used so far: the sum that
-// /proc/PID/stat shows in ticks of 10 ms, in nanoseconds.
-func (s *server) cpu() (time.Duration, error) {
-	clock := int32(^s.command.Process.Pid<<3 | 2) // CPUCLOCK_SCHED of a process; see clock_getcpuclockid(3)
-	var t unix.Timespec
-	if err := unix.ClockGettime(clock, &t); err != nil {
-		return 0, err
-	}
-	return time.Duration(t.Nano()), nil
-}
+// cpu is the processor time, user and system, that the content daemon has used so far.
+func (s *server) cpu() (time.Duration, error) { return s.daemon.cpu() }
 
 // memory is a field of /proc/PID/status in MiB: VmRSS, the resident memory now, or VmHWM, the most that it was.
 func (s *server) memory(field string) (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.daemon.command.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
