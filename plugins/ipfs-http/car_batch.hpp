@@ -22,6 +22,8 @@ class CarBatch final : public ipld::BlockSink {
   CarBatch();
   void put(const ipld::Cid& cid, ipld::BytesView data) override;
 
+  // Makes room for so many bytes in all.
+  void reserve(uint64_t bytes) { sections_.reserve(bytes); }
   uint64_t bytes() const noexcept { return sections_.size(); }
   bool empty() const noexcept { return links_.empty(); }
   // The root that send() will pin. `store`: the id of the store whose blocks these are.

@@ -2,6 +2,7 @@
 #include "upload.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ipcs/error.hpp"
 
@@ -50,7 +51,7 @@ Upload::Upload(std::shared_ptr<StagedFile> file, Index& index, kubo::Rpc& rpc, U
     : file_(std::move(file)), pool_(pool), pins_(std::make_unique<HeldPins>(index, rpc)) {}
 
 bool Upload::has_turn() const {
-  return !stopped_ && !failed_ && turns_ < kTurns && available_ >= taken_ + (turns_ + 1) * kBatchBytes;
+  return !stopped_ && !failed_ && turns_ < kTurns && available_ >= taken_ + (hungry_ + 1) * kBatchBytes;
 }
 
 void Upload::grown(uint64_t size) {
@@ -62,33 +63,31 @@ void Upload::grown(uint64_t size) {
 void Upload::submit() {
   if (!call_) call_ = std::make_unique<kubo::OwnCall>();
   ++turns_;
+  ++hungry_;
   pool_.submit(shared_from_this());
 }
 
 void Upload::turn() {
   const plugin::Call call = call_->call();
   bool lost = false;
+  std::optional<CarBatch> batch;
   try {
-    std::optional<CarBatch> full;
-    {
-      const std::lock_guard build(build_mutex_);
-      uint64_t size = 0;
-      {
-        const std::lock_guard lock(mutex_);
-        if (!stopped_ && !failed_) size = available_;
-      }
-      if (size > 0) {
-        feed(call, size);
-        if (build_->batch.bytes() >= kBatchBytes) {
-          full = std::move(build_->batch);
-          build_->batch = CarBatch();
-        }
-      }
-    }
-    if (full) pins_->send(call, *full);
+    batch = take_batch(call);
   } catch (const std::exception&) {
     lost = true;  // finish() tries again and tells
   }
+  {
+    const std::lock_guard lock(mutex_);
+    failed_ = failed_ || lost;
+    --hungry_;
+    if (has_turn()) submit();
+  }
+  try {
+    if (batch) pins_->send(call, *batch);
+  } catch (const std::exception&) {
+    lost = true;
+  }
+  batch.reset();  // before the next one is made
   const std::lock_guard lock(mutex_);
   failed_ = failed_ || lost;
   --turns_;
@@ -96,10 +95,25 @@ void Upload::turn() {
   if (turns_ == 0) idle_.notify_all();
 }
 
-void Upload::feed(const plugin::Call& call, uint64_t size) {
+std::optional<CarBatch> Upload::take_batch(const plugin::Call& call) {
+  const std::lock_guard build(build_mutex_);
+  uint64_t size = 0, full = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_ || failed_) return std::nullopt;
+    size = available_;
+    full = std::clamp((size - taken_) / kTurns, kBatchBytes, kLargeBatch);
+  }
+  feed(call, size, full);
+  if (build_->batch.bytes() < kBatchBytes) return std::nullopt;
+  return std::exchange(build_->batch, CarBatch());
+}
+
+void Upload::feed(const plugin::Call& call, uint64_t size, uint64_t full) {
   if (!build_) build_ = std::make_unique<Build>();
   buffer_.resize(kReadStep);
-  while (build_->fed < size && build_->batch.bytes() < kBatchBytes) {
+  build_->batch.reserve(std::min(full, size - build_->fed + build_->batch.bytes()) + kReadStep + (kReadStep >> 4));
+  while (build_->fed < size && build_->batch.bytes() < full) {
     call.check();
     const auto piece = std::span(buffer_).first(static_cast<size_t>(std::min<uint64_t>(kReadStep, size - build_->fed)));
     if (file_->read_at(build_->fed, piece) != piece.size())
@@ -129,8 +143,9 @@ void Upload::reset() {
 
 ipld::Subtree Upload::finish(const plugin::Call& call, uint64_t size) {
   {
+    // One turn brings the next, until less than a batch is left.
     std::unique_lock lock(mutex_);
-    stopped_ = true;  // no new turns
+    while (has_turn()) submit();
     while (turns_ > 0) {
       idle_.wait_for(lock, std::chrono::milliseconds(50));
       call.check();
@@ -139,11 +154,11 @@ ipld::Subtree Upload::finish(const plugin::Call& call, uint64_t size) {
   if (failed_) reset();
   const std::lock_guard build(build_mutex_);
   try {
-    feed(call, size);
+    feed(call, size, kBatchBytes);
     while (build_->fed < size) {
       pins_->send(call, build_->batch);
       build_->batch = CarBatch();
-      feed(call, size);
+      feed(call, size, kBatchBytes);
     }
     const ipld::Subtree root = build_->builder.finish();
     pins_->send(call, build_->batch);

@@ -18,7 +18,9 @@
 
 namespace ipcs::ipfs_http {
 
-inline constexpr uint64_t kBatchBytes = 8 << 20;  // of blocks in a CAR
+// Bytes of blocks in a CAR: few while Kubo keeps up, so that little is left to do at the end; many where it lags behind,
+// which it takes faster.
+inline constexpr uint64_t kBatchBytes = 8 << 20, kLargeBatch = 24 << 20;
 
 class Upload;
 
@@ -52,8 +54,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void grown(uint64_t size);
   // Ends it: nothing more is sent. Returns once no thread works for it.
   void stop() noexcept;
-  // Sends what is left and gives the root. What the pool could not send is sent again. Throws Error as Rpc does; finish()
-  // may be tried again then.
+  // Sends what is left, with the pool's help, and gives the root. What the pool could not send is sent again. Throws Error
+  // as Rpc does; finish() may be tried again then.
   ipld::Subtree finish(const plugin::Call& call, uint64_t size);
   // Pins that hold the DAG; valid until stop(), released there.
   HeldPins& pins() noexcept { return *pins_; }
@@ -70,10 +72,12 @@ class Upload : public std::enable_shared_from_this<Upload> {
   };
   // Takes one batch to Kubo, on a pool's thread.
   void turn();
+  // What a turn takes; nothing when less than a batch is at hand, or when nothing is to be sent any more.
+  std::optional<CarBatch> take_batch(const plugin::Call& call);
   // The caller holds mutex_.
   void submit();
-  // Feeds the builder until the batch is full or `size` is reached. The caller holds build_mutex_.
-  void feed(const plugin::Call& call, uint64_t size);
+  // Feeds the builder until the batch has `full` bytes or `size` is reached. The caller holds build_mutex_.
+  void feed(const plugin::Call& call, uint64_t size, uint64_t full);
   void reset();
   bool has_turn() const;
 
@@ -91,6 +95,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   uint64_t available_ = 0;  // bytes of the file
   uint64_t taken_ = 0;      // bytes that were fed
   size_t turns_ = 0;        // queued or running
+  size_t hungry_ = 0;       // those of them that have yet to take their batch
   bool stopped_ = false;
   bool failed_ = false;     // a batch of the pool's was lost: all has to be sent again
 };
