@@ -87,6 +87,31 @@ void BlockCache::want(std::span<const ipld::Cid> cids, kubo::Reach reach) {
   }
 }
 
+bool BlockCache::expects(const ipld::Cid& cid) {
+  const std::lock_guard lock(mutex_);
+  return slots_.contains(cid.hash()) || pending_.contains(cid.hash());
+}
+
+void BlockCache::park(std::unique_ptr<FileStream> stream) {
+  streams_.park(std::move(stream));
+  const std::lock_guard lock(mutex_);
+  if (streams_parked_) return;
+  streams_parked_ = true;
+  queued_.notify_one();
+}
+
+void BlockCache::run(std::function<void()> job) {
+  const std::lock_guard lock(mutex_);
+  jobs_.push_back(std::move(job));
+  queued_.notify_one();
+}
+
+bool BlockCache::take_ahead(uint64_t bytes) noexcept {
+  if (ahead_.fetch_add(bytes) + bytes <= capacity_ / 2) return true;
+  ahead_ -= bytes;
+  return false;
+}
+
 void BlockCache::drop(const ipld::Cid& cid) {
   const std::lock_guard lock(mutex_);
   const auto found = slots_.find(cid.hash());
@@ -100,7 +125,23 @@ void BlockCache::work() {
   const plugin::Call call = call_.call();
   std::unique_lock lock(mutex_);
   for (;;) {
-    queued_.wait(lock, [this] { return over_ || !queue_.empty(); });
+    if (!jobs_.empty() && !over_) {
+      const auto job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      lock.lock();
+      continue;
+    }
+    if (queue_.empty() && !over_) {
+      if (streams_parked_) {
+        queued_.wait_for(lock, FileStreams::kIdle / 2);
+        streams_parked_ = streams_.end_idle();
+      } else {
+        queued_.wait(lock);
+      }
+      continue;
+    }
     if (over_) return;
     const Wanted wanted = queue_.front();
     queue_.pop_front();
@@ -122,12 +163,49 @@ void BlockCache::work() {
 }
 
 ipld::Bytes CacheSource::get(const ipld::Cid& cid) {
+  if (given_ == cid) {  // its bytes proved wrong: a DAG that is laid out otherwise, or a Kubo that can't be trusted
+    streamed_.reset();
+    stream_.reset();
+    given_.reset();
+  }
   const BlockPtr block = call_ != nullptr ? cache_.get(*call_, cid, reach_) : cache_.find(cid);
   if (!block) throw Error(Code::kNotFound, "block " + cid.to_string() + ": not in memory");
   return *block;
 }
 
+std::optional<ipld::Bytes> CacheSource::file_bytes(const ipld::Cid& cid, uint64_t offset, uint64_t size) {
+  if (call_ == nullptr || !streamed_) return std::nullopt;
+  try {
+    if (stream_ && stream_->next() != offset) stream_.reset();
+    if (!stream_) stream_ = cache_.take_stream(*streamed_, offset);
+    if (!stream_ && cache_.expects(cid)) return std::nullopt;
+    if (!stream_) stream_ = std::make_unique<FileStream>(*call_, cache_.rpc(), *streamed_, offset);
+    ipld::Bytes bytes(static_cast<size_t>(size));
+    stream_->read(*call_, bytes);
+    given_ = cid;
+    streaming_ = true;
+    return bytes;
+  } catch (const Error& e) {
+    stream_.reset();
+    if (e.code() == Code::kCancelled || e.code() == Code::kDeadlineExceeded) throw;
+    streamed_.reset();  // the block itself tells what is wrong
+    return std::nullopt;
+  }
+}
+
+void CacheSource::rest() noexcept {
+  call_ = nullptr;
+  given_.reset();
+  if (!stream_) return;
+  try {
+    cache_.park(std::move(stream_));
+  } catch (const std::exception&) {
+    // No memory to remember it: it has ended.
+  }
+}
+
 void CacheSource::want(std::span<const ipld::Cid> cids) {
+  streaming_ = false;
   cache_.want(cids, reach_);
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "ipld/cid.hpp"
 
@@ -33,6 +34,15 @@ class BlockSource {
   virtual Bytes get(const Cid& cid) = 0;
   // These will be asked for soon, in this order. A hint: it must not wait, and asking again must be cheap.
   virtual void want(std::span<const Cid> cids) { static_cast<void>(cids); }
+  // Whether file_bytes() is worth a call: one who reads a file from front to end asks it before get() then, and wants
+  // nothing ahead.
+  virtual bool streams() const noexcept { return false; }
+  // The bytes [offset, offset + size) of the file, which a leaf `cid` should hold; the reader verifies them by making
+  // the leaf of them, and gets the block where they prove wrong. Empty: get the block.
+  virtual std::optional<Bytes> file_bytes(const Cid& cid, uint64_t offset, uint64_t size) {
+    static_cast<void>(cid), static_cast<void>(offset), static_cast<void>(size);
+    return std::nullopt;
+  }
 };
 
 // A place for blocks. Blocks are found by multihash: versions and codecs of a CID share one.

@@ -6,8 +6,11 @@
 #include <algorithm>
 
 #include "ipcs/error.hpp"
+#include "ipld/chunker.hpp"
 #include "ipld/dag_pb.hpp"
 #include "ipld/file_node.hpp"
+#include "ipld/sha256.hpp"
+#include "ipld/unixfs.hpp"
 
 namespace ipcs::ipld {
 namespace {
@@ -15,6 +18,23 @@ namespace {
 // Inner nodes that are kept for those who read here and there: so many nodes, and so many links in all of them.
 constexpr size_t kCachedNodes = 32, kCachedLinks = kMaxLinks;
 constexpr size_t kMostWanted = 256;  // CIDs that the source is told of at once
+constexpr size_t kStreamFrom = 1 << 20;  // bytes of read-ahead from which on a stream is better
+
+// Whether `bytes`, as a leaf of codec raw or in the frame that dag-pb and UnixFS give it, have the CID.
+bool makes_leaf(const Cid& cid, BytesView bytes) {
+  Sha256 hash;
+  if (cid.codec() == Codec::kRaw) {
+    hash.update(bytes);
+  } else {
+    const LeafFrame frame = leaf_frame(bytes.size());
+    hash.update(frame.before);
+    hash.update(bytes);
+    hash.update(frame.behind);
+  }
+  const Sha256Digest digest = hash.digest();
+  const BytesView expected = cid.hash().digest();
+  return std::equal(expected.begin(), expected.end(), digest.begin(), digest.end());
+}
 
 }  // namespace
 
@@ -47,6 +67,19 @@ DagReader::NodePtr DagReader::load(const Cid& cid, bool is_root) {
   }
 }
 
+// The leaf `cid` from a stream of the file's bytes; null: it has to be fetched.
+DagReader::NodePtr DagReader::leaf_of_bytes(const Cid& cid, uint64_t begin, uint64_t size) {
+  const bool may_be_leaf = cid.codec() == Codec::kRaw || cid.codec() == Codec::kDagPb;
+  if (!may_be_leaf || cid.hash().code() != HashCode::kSha2_256 || size == 0 || size > kMaxChunk) return nullptr;
+  auto bytes = source_.file_bytes(cid, begin, size);
+  if (!bytes || bytes->size() != size || !makes_leaf(cid, *bytes)) return nullptr;
+  return std::make_shared<const FileNode>(FileNode{cid, *std::move(bytes), {}, {}, size});
+}
+
+bool DagReader::streams() const noexcept {
+  return reads_on_ && window_ >= kStreamFrom && source_.streams();
+}
+
 DagReader::NodePtr DagReader::cached(const Cid& cid) const noexcept {
   for (const NodePtr& node : inner_nodes_) {
     if (node->cid == cid) return node;
@@ -76,8 +109,9 @@ DagReader::NodePtr DagReader::child_of(const Step& parent, size_t depth) {
     throw Error(Code::kDataLoss,
                 fmt::format("block {}: it is more than {} nodes below the root", cid.to_string(), kMaxDepth));
   NodePtr child = cached(cid);
-  if (!child) child = load(cid, false);
   const uint64_t size = parent.node->size_of(parent.child);
+  if (!child && streams()) child = leaf_of_bytes(cid, parent.begin + parent.node->begin_of(parent.child), size);
+  if (!child) child = load(cid, false);
   if (child->size != size)
     throw Error(Code::kDataLoss,
                 fmt::format("block {}: it says that block {} has {} bytes of the file, but that has {}",
@@ -117,7 +151,7 @@ void DagReader::descend(uint64_t position, uint64_t end) {
     const uint64_t inside = position - step.begin;
     if (inside < node.data.size()) return;
     step.child = static_cast<size_t>(std::upper_bound(node.ends.begin(), node.ends.end(), inside) - node.ends.begin());
-    look_ahead(position, std::max(end, position + window_));
+    if (!streams()) look_ahead(position, std::max(end, position + window_));
     const uint64_t begin = step.begin + node.begin_of(step.child);
     NodePtr child = child_of(step, path_.size());
     if (reads_on_ && child->children.empty())

@@ -14,7 +14,8 @@ inline constexpr size_t kReadAhead = 8u << 20;  // bytes
 // nodes too. Every block is verified against its CID, and what a node says of sizes against what is there: file sizes
 // against the sum of their parts, the size under each link against the child when it is read. So no byte comes out that
 // is not the root's. Only the blocks of the range that is read are fetched; one who reads on and on gets read-ahead,
-// which grows with each leaf.
+// which grows with each leaf, or gets a stream of the file's bytes where the source has one; each leaf is made of
+// them again and verified.
 // Errors of damaged or false blocks are kDataLoss and name the CID; those of the source pass through. After an Error
 // the reader can go on to be used. One thread at a time. Holds the path to the last leaf and a bounded cache of inner
 // nodes.
@@ -43,7 +44,9 @@ class DagReader {
   };
 
   NodePtr load(const Cid& cid, bool is_root);
+  NodePtr leaf_of_bytes(const Cid& cid, uint64_t begin, uint64_t size);
   NodePtr cached(const Cid& cid) const noexcept;
+  bool streams() const noexcept;
   NodePtr child_of(const Step& parent, size_t depth);
   void descend(uint64_t position, uint64_t end);
   void look_ahead(uint64_t position, uint64_t end);

@@ -90,6 +90,10 @@ bool Rpc::block_has(const plugin::Call& call, const ipld::Cid& cid) {
   }
 }
 
+Answer Rpc::cat(const plugin::Call& call, const ipld::Cid& root, uint64_t offset) {
+  return client_.post(call, "cat", {{"arg", root.to_string()}, {"offset", std::to_string(offset)}, {"progress", "false"}});
+}
+
 void Rpc::dag_import(const plugin::Call& call, const Pieces& car, bool pin) {
   const std::string answer =
       client_.post_file(call, "dag/import", {{"pin-roots", pin ? "true" : "false"}, {"stats", "true"}}, car)

@@ -1,4 +1,6 @@
 // Blobs under all kinds of digest, proofs, claims, and the extensions.
+#include <atomic>
+
 #include "world.hpp"
 
 namespace ipcs::ipfs_http::test {
@@ -184,6 +186,55 @@ TEST_CASE("blocks are told in the order of their bytes") {
     at += blocks[i].length;
   }
   CHECK(at == bytes.size());
+}
+
+TEST_CASE("one who reads on gets the bytes ahead, however many read and wherever they go") {
+  World world;
+  const Bytes bytes = some_bytes((24 << 20) + 12345, 12);
+  const std::string digest = world.put(bytes);
+  // Anew, so that no block is in memory.
+  world.open();
+  const BlobReader reader = world.store->open_blob(world.call, digest);
+  const auto same = [&](size_t from, size_t to, size_t step, bool cached) {
+    Bytes piece(step);
+    for (size_t at = from; at < to; at += step) {
+      const size_t size = std::min(step, bytes.size() - at);
+      const std::span<uint8_t> out = std::span(piece).first(size);
+      if (!cached || reader.read_cached(at, out) != size) {
+        if (reader.read_at(world.call, at, out) != size) return false;
+      }
+      if (!std::equal(out.begin(), out.end(), bytes.begin() + static_cast<ptrdiff_t>(at))) return false;
+    }
+    return true;
+  };
+  CHECK(same(0, bytes.size(), 32 << 10, true));
+  CHECK(same(0, bytes.size(), 1 << 20, false));
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      // Reads on, goes elsewhere in the middle, and leaves before the end.
+      const bool good = same(i << 20, (i + 8) << 20, 100'000 + i, i % 2 == 0) && same((12 + i) << 20, (20 + i) << 20, 1 << 20, i % 2 == 1);
+      right += good ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == 4);
+}
+
+TEST_CASE("a reader that is closed in the middle of its read-ahead holds nobody up") {
+  World world;
+  const Bytes bytes = some_bytes(16 << 20, 13);
+  const std::string digest = world.put(bytes);
+  world.open();
+  for (int round = 0; round < 5; ++round) {
+    const BlobReader reader = world.store->open_blob(world.call, digest);
+    Bytes front(4 << 20);
+    size_t done = 0;
+    while (done < front.size()) done += reader.read_at(world.call, done, std::span(front).subspan(done, 256 << 10));
+    CHECK(std::equal(front.begin(), front.end(), bytes.begin()));
+  }
+  CHECK(world.read(digest) == bytes);
 }
 
 TEST_CASE("a DAG leaves and arrives as a CAR") {

@@ -301,3 +301,52 @@ TEST_CASE("depth and number of links have limits") {
   node.data = Unixfs{}.encode();
   CHECK_THAT(complaint(store, put(store, node), Code::kDataLoss), Contains("more than 65536 links"));
 }
+
+namespace {
+
+// Has the file's bytes at hand, too, right or with a bit turned in some leaves.
+class Streaming final : public BlockSource {
+ public:
+  Streaming(BlockSource& below, BytesView bytes) : below_(below), bytes_(bytes) {}
+  Bytes get(const Cid& cid) override {
+    ++fetched;
+    return below_.get(cid);
+  }
+  bool streams() const noexcept override { return true; }
+  std::optional<Bytes> file_bytes(const Cid&, uint64_t offset, uint64_t size) override {
+    ++streamed;
+    Bytes bytes(bytes_.begin() + static_cast<ptrdiff_t>(offset), bytes_.begin() + static_cast<ptrdiff_t>(offset + size));
+    if (lies) bytes[size / 2] ^= 1;
+    return bytes;
+  }
+  size_t fetched = 0, streamed = 0;
+  bool lies = false;
+
+ private:
+  BlockSource& below_;
+  const BytesView bytes_;
+};
+
+}  // namespace
+
+TEST_CASE("one who reads on takes the file's bytes, and believes none that do not make the leaf") {
+  const Bytes bytes = noise(6'000'000, 77);
+  for (const bool raw : {false, true}) {
+    MemoryBlockstore store;
+    DagBuilder builder(small(65536, 32, raw), store);
+    builder.append(bytes);
+    const Cid root = builder.finish().cid;
+    const size_t leaves = builder.leaves();
+    Streaming honest(store, bytes);
+    DagReader reader(honest, root);
+    CHECK(read_all(reader, 32 << 10) == bytes);
+    CHECK(honest.streamed > leaves / 2);
+    CHECK(honest.fetched < leaves / 2);
+    Streaming liar(store, bytes);
+    liar.lies = true;
+    DagReader wary(liar, root);
+    CHECK(read_all(wary, 32 << 10) == bytes);
+    CHECK(liar.streamed > leaves / 2);
+    CHECK(liar.fetched > leaves);
+  }
+}
