@@ -131,7 +131,7 @@ void add_cid(CLI::App& app, Choice& choice) {
   verb->add_option("--cid-version", flags.cid_version, "1 brings raw leaves along [0]")->type_name("0|1");
   verb->add_flag_function(
       "--raw-leaves", [args](int64_t count) { args->flags.raw_leaves = count > 0; }, "leaves are the bytes themselves");
-  verb->add_option("-s,--chunker", flags.chunker, "size-N or fastcdc-MIN-AVG-MAX, in bytes [size-262144]")
+  verb->add_option("-s,--chunker", flags.chunker, "size-N, fastcdc-MIN-AVG-MAX, tar or zstd-frames [size-262144]")
       ->type_name("CHUNKER");
   verb->add_option("--max-file-links", flags.max_file_links, "of a node of a file [174]")->type_name("COUNT");
   verb->add_option("--hash", flags.hash, "another one than sha2-256 brings version 1 along [sha2-256]")

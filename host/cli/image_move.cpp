@@ -8,10 +8,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/image_layers.hpp"
 #include "cli/image_work.hpp"
 #include "cli/text.hpp"
 #include "image/p2p.hpp"
 #include "image/published.hpp"
+#include "image/recut.hpp"
 #include "image/registration.hpp"
 #include "image/rewrite.hpp"
 #include "ipcs/error.hpp"
@@ -127,17 +129,21 @@ Json to_json(const Stored& stored) {
 }
 
 // The result of every verb that makes or finds an `ipfs://CID`: that is the last line.
-int finish(Session& session, ImageWork& work, const std::string& name, const Stored& stored, const RootBlob& root) {
+int finish(Session& session, ImageWork& work, const std::string& name, const Stored& stored, const RootBlob& root,
+           const LayerReport* layers = nullptr) {
   work.quiet();
   if (session.json()) {
-    session.output.json({{"image", name},
-                         {"cid", cid_url(root)},
-                         {"digest", root.descriptor.digest().to_string()},
-                         {"blocks", stored.blocks()},
-                         {"block_bytes", stored.block_bytes()},
-                         {"blobs", to_json(stored)}});
+    Json result{{"image", name},
+                {"cid", cid_url(root)},
+                {"digest", root.descriptor.digest().to_string()},
+                {"blocks", stored.blocks()},
+                {"block_bytes", stored.block_bytes()},
+                {"blobs", to_json(stored)}};
+    if (layers != nullptr) result["recut"] = to_json(*layers);
+    session.output.json(result);
     return kOk;
   }
+  if (layers != nullptr && !session.flags.quiet) print(session, *layers);
   session.tell(fmt::format(
       "{}: {} in {} blobs{}", name, root.descriptor.digest().to_string(), stored.blobs.size(),
       stored.blocks() == 0 ? "" : fmt::format(", {} blocks, {}", stored.blocks(), size_text(stored.block_bytes()))));
@@ -147,7 +153,8 @@ int finish(Session& session, ImageWork& work, const std::string& name, const Sto
 
 struct ConvertArgs {
   std::shared_ptr<ImageFlags> flags;
-  std::string source, target, digests = "p2p", chunker;
+  std::string source, target, digests = "p2p", chunker, since;
+  bool uncompressed = false;
   PlatformFlags platforms;
 };
 
@@ -164,14 +171,30 @@ int convert(Session& session, const ConvertArgs& args) {
                   target.to_string() +
                       ": registries and layouts refuse p2p digests; --digests oci makes an image that they take");
     }
+    const bool by_tar = args.chunker == "tar";
+    if (!by_tar && (args.uncompressed || !args.since.empty())) {
+      throw Error(Code::kInvalidArgument, "--uncompressed and --since are for --chunker tar");
+    }
+    const auto since = args.since.empty() ? std::nullopt : std::optional(Place::parse(args.since));
     ImageWork work(session, *args.flags, fmt::format("convert {} {}", args.source, args.target));
     if (target.kind == PlaceKind::kContainerd) work.client();
     work.store().need({IPCS_ADOPT_V1}, work.call());
+    if (since) work.store().need({IPCS_BLOCKS_V1}, work.call());
     if (target.kind == PlaceKind::kCar) work.store().need({IPCS_CAR_V1}, work.call());
 
-    const oci::Image image = work.bring(source, args.platforms, oci::PlatformChoice::everything());
-    const Stored stored = image::rewrite(
-        work.store(), image, {p2p ? Digests::kP2p : Digests::kOci, args.chunker, work.step("convert")}, work.call());
+    oci::Image image = work.bring(source, args.platforms, oci::PlatformChoice::everything());
+    image::RewriteOptions options{p2p ? Digests::kP2p : Digests::kOci, by_tar ? "" : args.chunker, {}};
+    LayerReport layers;
+    if (by_tar) {
+      if (!p2p) image::refuse_p2p(image);
+      auto recut = image::recut(work.store(), image, {make_tar_cutter, args.uncompressed, work.step("cut")}, work.call());
+      image = std::move(recut.image);
+      layers.layers = std::move(recut.layers);
+      options.layer_chunker = args.uncompressed ? "tar" : "zstd-frames";
+    }
+    options.report = work.step("convert");
+    const Stored stored = image::rewrite(work.store(), image, options, work.call());
+    if (by_tar) complete(layers, work, stored, since, args.platforms);
     const RootBlob root = image::publish_root(work.store(), stored, work.call());
     switch (target.kind) {
       case PlaceKind::kContainerd:
@@ -193,7 +216,7 @@ int convert(Session& session, const ConvertArgs& args) {
     }
     // In containerd the image holds its own digests. Everything else is held by nobody but us.
     if (!p2p || target.kind != PlaceKind::kContainerd) keep_published(work, stored, root, args.source);
-    return finish(session, work, target.to_string(), stored, root);
+    return finish(session, work, target.to_string(), stored, root, by_tar ? &layers : nullptr);
   });
 }
 
@@ -406,8 +429,14 @@ void add_image_move(CLI::App& image, Choice& choice, const std::shared_ptr<Image
       ->type_name("p2p|oci")
       ->check(CLI::IsMember({"p2p", "oci"}).description(""));
   verb->add_option("--chunker", converted->chunker,
-                   "how p2p blobs are cut: size-BYTES, fastcdc-MIN-AVG-MAX [size-262144]")
+                   "how p2p blobs are cut: size-BYTES, fastcdc-MIN-AVG-MAX [size-262144]; tar: layers become zstd "
+                   "frames that end where files do")
       ->type_name("CHUNKER")
+      ->check(is_text());
+  verb->add_flag("--uncompressed", converted->uncompressed, "of --chunker tar: layers are plain tars, without zstd");
+  verb->add_option("--since", converted->since,
+                   "of --chunker tar: an older version, so converted too; tells what a node that has it must fetch")
+      ->type_name("IMAGE")
       ->check(is_text());
   add_platform_flags(*verb, converted->platforms);
 

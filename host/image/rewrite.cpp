@@ -26,6 +26,10 @@ std::string_view oci_type(std::string_view type) {
   return {};
 }
 
+bool is_tar_layer(const oci::ImageNode& node) {
+  return node.role == oci::Role::kLayer && oci::compression_of(node.descriptor.media_type()) != oci::Compression::kUnknown;
+}
+
 // The index with those of its manifests alone that `keep` says.
 std::string reduced(const std::string& bytes, const std::vector<bool>& keep) {
   if (std::all_of(keep.begin(), keep.end(), [](bool k) { return k; })) return bytes;
@@ -47,7 +51,8 @@ class Rewriting {
         image_(image),
         options_(options),
         p2p_(options.digests == Digests::kP2p),
-        kept_(options.digests == Digests::kKept) {
+        kept_(options.digests == Digests::kKept),
+        to_oci_(options.digests == Digests::kOci || !options.replaced.empty()) {
     for (const oci::ImageNode& node : image.nodes)
       result_.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
   }
@@ -63,7 +68,7 @@ class Rewriting {
       adopt(leaves[i], image_.nodes[leaves[i]].descriptor.digest(), inner);
     });
     for (const size_t i : leaves) {
-      result_.image.nodes[i].descriptor = changed(image_.nodes[i].descriptor, result_.blobs[i]);
+      result_.image.nodes[i].descriptor = changed(image_.nodes[i].descriptor, i);
     }
     for (size_t i = 0; i < image_.nodes.size(); ++i) {
       if (image_.nodes[i].manifest) rewrite_manifest(i, call);
@@ -74,17 +79,27 @@ class Rewriting {
  private:
   void adopt(size_t i, const oci::Digest& digest, const oci::Call& call) {
     if (kept_) return;
-    result_.blobs[i] =
-        store_.adopt_blob(digest, p2p_ ? options_.chunker : "", p2p_ ? "default" : kNerdctlProfile, call);
+    const bool by_itself = !options_.layer_chunker.empty() && is_tar_layer(image_.nodes[i]);
+    const std::string chunker = by_itself ? options_.layer_chunker : p2p_ ? options_.chunker : "";
+    result_.blobs[i] = store_.adopt_blob(digest, chunker, p2p_ ? "default" : kNerdctlProfile, call);
+    // Under its own digest, too, the blob is to be made of these blocks.
+    if (by_itself && !p2p_ && result_.blobs[i].digest != digest)
+      store_.adopt_cid(result_.blobs[i].cid, digest, result_.blobs[i].size, call);
     if (options_.report) options_.report(image_.nodes[i].descriptor, result_.blobs[i].size, "local");
   }
 
   // What a parent is to say of a blob, of which it says `descriptor` now.
-  oci::Descriptor changed(const oci::Descriptor& descriptor, const Adopted& blob) const {
-    if (kept_) return descriptor;
+  oci::Descriptor changed(const oci::Descriptor& descriptor, size_t node) const {
+    const Adopted& blob = result_.blobs[node];
     if (p2p_) return descriptor.with_content(blob.digest, blob.size);
-    const oci::Descriptor located = descriptor.with_urls({"ipfs://" + blob.cid});
-    const std::string_view type = oci_type(descriptor.media_type());
+    if (const auto found = options_.replaced.find(node); found != options_.replaced.end()) {
+      oci::Descriptor made = descriptor.with_content(found->second.digest(), found->second.size())
+                                 .with_media_type(found->second.media_type());
+      for (const auto& [key, value] : found->second.annotations()) made = made.with_annotation(key, value);
+      return made;
+    }
+    const oci::Descriptor located = kept_ ? descriptor : descriptor.with_urls({"ipfs://" + blob.cid});
+    const std::string_view type = to_oci_ ? oci_type(descriptor.media_type()) : std::string_view();
     return type.empty() ? located : located.with_media_type(type);
   }
 
@@ -101,9 +116,9 @@ class Rewriting {
       keep[k] = true;
       if (oci::is_foreign_layer(child.media_type())) continue;
       children[k] =
-          image_.nodes[*found].manifest ? rewritten_child(child, *found) : changed(child, result_.blobs[*found]);
+          image_.nodes[*found].manifest ? rewritten_child(child, *found) : changed(child, *found);
     }
-    const std::string_view type = p2p_ || kept_ ? std::string_view() : oci_type(manifest.media_type());
+    const std::string_view type = to_oci_ ? oci_type(manifest.media_type()) : std::string_view();
     std::string bytes = manifest.rewritten(children, type);
     if (manifest.is_index()) bytes = reduced(bytes, keep);
     if (kept_ && bytes == manifest.bytes()) return;
@@ -112,19 +127,19 @@ class Rewriting {
     oci::ImageNode& made = result_.image.nodes[i];
     made.manifest = oci::Manifest::parse(bytes, type.empty() ? manifest.media_type() : type, "the rewritten manifest");
     oci::Descriptor content = node.descriptor.with_content(digest, bytes.size());
-    made.descriptor = changed(content, result_.blobs[i]);
+    made.descriptor = changed(content, i);
   }
 
   // A manifest's place in its index: type, size and digest of the new one, everything else as it was.
   oci::Descriptor rewritten_child(const oci::Descriptor& child, size_t node) const {
     const oci::Descriptor& made = result_.image.nodes[node].descriptor;
-    return changed(child.with_content(made.digest(), made.size()), result_.blobs[node]);
+    return changed(child.with_content(made.digest(), made.size()), node);
   }
 
   Store& store_;
   const oci::Image& image_;
   const RewriteOptions& options_;
-  const bool p2p_, kept_;
+  const bool p2p_, kept_, to_oci_;
   Stored result_;
 };
 
@@ -142,11 +157,14 @@ uint64_t Stored::block_bytes() const {
   return sum;
 }
 
+void refuse_p2p(const oci::Image& image) {
+  if (!is_p2p(image)) return;
+  throw Error(Code::kInvalidArgument,
+              "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
+}
+
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call) {
-  if (options.digests != Digests::kP2p && is_p2p(image)) {
-    throw Error(Code::kInvalidArgument,
-                "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
-  }
+  if (options.digests != Digests::kP2p && options.replaced.empty()) refuse_p2p(image);
   return Rewriting(store, image, options).run(call);
 }
 

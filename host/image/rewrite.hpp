@@ -1,6 +1,7 @@
 // New descriptors for an image's blobs: p2p digests, or urls that say where in IPFS they are.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,7 +14,7 @@ namespace ipcs::image {
 
 enum class Digests {
   kP2p,   // every digest becomes that of the blob's root; sizes stay
-  kKept,  // nothing changes, but that of an index only the chosen part remains
+  kKept,  // nothing changes, but that of an index only the chosen part remains, and what is replaced
   kOci,   // layers and configs keep their digests; every descriptor gets "urls": ["ipfs://CID"], as nerdctl's push does
           // it
 };
@@ -22,6 +23,10 @@ struct RewriteOptions {
   Digests digests = Digests::kP2p;
   std::string chunker;  // of p2p digests; empty: 256 KiB
   Report report;
+  std::string layer_chunker = {};  // of layers that recut() made; empty: they are as all others
+  // By node: the layers that take the places of others, in the store already. Docker's media types become OCI's then.
+  // For kKept alone.
+  std::map<size_t, oci::Descriptor> replaced = {};
 };
 
 // An image as the store has it: every node of `image` but foreign layers, pinned by the run.
@@ -31,6 +36,9 @@ struct Stored {
   uint64_t blocks() const;
   uint64_t block_bytes() const;
 };
+
+// Throws Error kInvalidArgument for an image that has p2p digests, from which one with OCI's is to be made.
+void refuse_p2p(const oci::Image& image);
 
 // Rewrites from the leaves up an image that the store has. Manifests change in the digests, types and urls of their
 // children only; of an index that part was chosen of, the others are left out. With kOci, Docker's media types become

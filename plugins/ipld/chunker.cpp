@@ -8,6 +8,8 @@
 
 #include "ipcs/error.hpp"
 #include "ipld/fastcdc.hpp"
+#include "ipld/tar_chunker.hpp"
+#include "ipld/zstd_frames.hpp"
 
 namespace ipcs::ipld {
 namespace {
@@ -43,6 +45,8 @@ std::vector<size_t> numbers_of(std::string_view text, std::string_view rest) {
 }  // namespace
 
 std::unique_ptr<Chunker> make_chunker(std::string_view text) {
+  if (text == "tar") return std::make_unique<TarChunker>();
+  if (text == "zstd-frames") return std::make_unique<ZstdFrames>();
   const std::string_view name = text.substr(0, text.find('-'));
   const std::string_view rest = text.substr(name.size());
   if (name == "size") {
@@ -59,7 +63,7 @@ std::unique_ptr<Chunker> make_chunker(std::string_view text) {
   }
   if (name == "rabin" || name == "buzhash")
     refuse(Code::kUnimplemented, text, "this chunker of Kubo is not offered; there are size-N and fastcdc-MIN-AVG-MAX");
-  refuse(Code::kInvalidArgument, text, "unknown; there are size-N and fastcdc-MIN-AVG-MAX");
+  refuse(Code::kInvalidArgument, text, "unknown; there are size-N, fastcdc-MIN-AVG-MAX, tar and zstd-frames");
 }
 
 }  // namespace ipcs::ipld

@@ -306,6 +306,55 @@ def index_repaired(lab):
     expect_runs(containerd, reference, "repaired", LAYERS)
 
 
+def tar_layers_in_a_registry(lab):
+    """--chunker tar --digests oci: layers of zstd frames in a registry, which a containerd without ipcsd pulls and runs; the config is the
+    one that was. The report says what an update moves; --uncompressed makes plain tars."""
+    registry = lab.registry()
+    _, ipcsd, containerd = node(lab)
+    made = image.make("framed", LAYERS)
+    reference = registry.push("tar:1", made)
+    target = f"{registry.host}/framed:1"
+    convert = ("--format", "json", "image", "--containerd", containerd.socket, "--plain-http", "convert")
+    report = json.loads(ipcsd.ctl(*convert, reference, target, "--digests", "oci", "--chunker", "tar").stdout)["recut"]
+    manifest = json.loads(registry.manifest("framed:1"))
+    expect_equal("types", {l["mediaType"] for l in manifest["layers"]}, {"application/vnd.oci.image.layer.v1.tar+zstd"})
+    expect_equal("recipes", {l["annotations"]["ipcs.io/zstd"] for l in manifest["layers"]}, {report["zstd"]})
+    expect_equal("config", manifest["config"]["digest"], json.loads(made.manifest)["config"]["digest"])
+    expect_equal("sizes", report["after_size"], sum(l["size"] for l in manifest["layers"]))
+    expect(all(l["blocks"] >= l["frames"] > 0 for l in report["layers"]), f"frames: {report}")
+    plain = lab.containerd(None)
+    plain.pull(target)
+    expect_runs(plain, target, "framed", LAYERS)
+
+    changed = (*LAYERS[:-1], 2000)
+    second = image.make("framed, a second time", changed)
+    newer = registry.push("tar:2", second)
+    arguments = (newer, "containerd:newer", "--digests", "oci", "--chunker", "tar", "--since", target)
+    update = json.loads(ipcsd.ctl(*convert, *arguments).stdout)["recut"]["update"]
+    expect(2000 < update["bytes"] < 10_000, f"update: {update}")
+    expect_runs(containerd, "newer", "framed, a second time", changed)
+    ipcsd.ctl(*convert, reference, "containerd:plain", "--digests", "oci", "--chunker", "tar", "--uncompressed")
+    expect_runs(containerd, "plain", "framed", LAYERS)
+
+
+def tar_layers_on_another_node(lab):
+    """--chunker tar with p2p digests: another node pulls and runs the image block by block, nothing comes from the registry."""
+    registry = lab.registry()
+    kubo, ipcsd, containerd = node(lab)
+    made = image.make("framed p2p", LAYERS)
+    reference = registry.push("tar:1", made)
+    cid = ipcsd.image(containerd, "--plain-http", "convert", reference, "containerd:tar.p2p", "--chunker", "tar")
+    expect_equal("the same again", cid,
+                 ipcsd.image(containerd, "--plain-http", "convert", reference, "containerd:again", "--chunker", "tar"))
+    fetched = len(registry.blob_gets())
+    expect_no_pins(ipcsd)
+    kubo2, ipcsd2, containerd2 = node(lab)
+    kubo2.connect(kubo)
+    ipcsd2.image(containerd2, "pull", cid, "tar.p2p")
+    expect_runs(containerd2, "tar.p2p", "framed p2p", LAYERS)
+    expect_equal("GETs of blobs", registry.blob_gets()[fetched:], [])
+
+
 CASES = [converted_image_on_another_node, converted_image_isolated, converted_from_registry_and_by_car,
          published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion,
-         to_kubo_and_back, index_repaired]
+         to_kubo_and_back, index_repaired, tar_layers_in_a_registry, tar_layers_on_another_node]

@@ -101,11 +101,11 @@ typedef struct ipcs_adopt_ops {
   uint32_t struct_size;
   uint32_t reserved;
 
-  /* Builds a DAG over a stored blob and stores the blob under that DAG's p2p digest too. `chunker` is
-   * "size-<bytes>", "fastcdc-<min>-<avg>-<max>" or empty for the profile's; `profile` names the layout: "default"
-   * (CIDv0, 262,144-byte chunks, 174 links) or empty for it, "cid-version-1" (raw leaves), "unixfs-v1-2025".
-   * A one-chunk blob with raw leaves has its OCI digest as p2p digest.
-   * NOT_FOUND: there is no such blob. INVALID_ARGUMENT: chunker or profile. [thread-safe] */
+  /* Builds a DAG over a stored blob and stores the blob under that DAG's p2p digest too. `chunker` is "size-<bytes>",
+   * "fastcdc-<min>-<avg>-<max>", "tar" (at a tar's own boundaries), "zstd-frames" (a leaf is a frame) or empty for the
+   * profile's; `profile` names the layout: "default" (CIDv0, 262,144-byte chunks, 174 links) or empty for it,
+   * "cid-version-1" (raw leaves), "unixfs-v1-2025". A one-chunk blob with raw leaves has its OCI digest as p2p digest.
+   * NOT_FOUND: there is no such blob. INVALID_ARGUMENT: chunker, profile, a blob not of the chunker's kind. [thread-safe] */
   int32_t (*adopt_blob)(ipcs_store* store, const ipcs_call* call, ipcs_str digest, ipcs_str chunker,
                         ipcs_str profile, ipcs_adopted* out, ipcs_status* status);
 
