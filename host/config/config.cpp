@@ -50,6 +50,7 @@ void lay(Config& config, const Settings& settings) {
   lay(config.previous, settings.previous);
   lay(config.adopt, settings.adopt);
   lay(config.look_up_timeout, settings.look_up_timeout);
+  lay(config.copy_rate, settings.copy_rate);
   lay(config.metrics_address, settings.metrics_address);
   lay(config.trace_address, settings.trace_address);
   lay(config.log_level, settings.log_level);

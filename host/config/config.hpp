@@ -43,6 +43,7 @@ struct Config {
   std::string previous;                  // the backend before it, empty: none
   Adopt adopt = Adopt::kOperator;
   std::chrono::milliseconds look_up_timeout{100};  // of a search for an unknown blob on the network; 0: none
+  uint64_t copy_rate = 0;       // bytes a second at which `previous` is copied in the background; 0: not at all
   std::vector<Socket> grpc;     // at least one; names and addresses differ
   Socket control;               // named "operator"
   std::string metrics_address;  // host:port, empty: off
@@ -61,6 +62,7 @@ struct Settings {
   std::optional<std::vector<std::string>> plugin_dirs;
   std::optional<Adopt> adopt;
   std::optional<std::chrono::milliseconds> look_up_timeout;
+  std::optional<uint64_t> copy_rate;
   std::vector<Socket> grpc;
   std::optional<Socket> control;                        // an empty address: the default one
   std::optional<std::string> address, control_address;  // of the one gRPC socket and of the control socket alone

@@ -50,6 +50,10 @@ backend = {backend}
 # `ipcsctl backend copy` has copied that over. Nothing in it is changed.
 # previous = "local"
 
+# Bytes a second at which ipcsd itself copies what `previous` alone has, a quarter of it while clients read or write:
+# "16MiB"; "0": only `ipcsctl backend copy` copies.
+copy_rate = "0"
+
 # Blobs found in a store without a catalog: "operator" pins them, "containerd" leaves them to containerd's garbage
 # collection.
 adopt = "operator"

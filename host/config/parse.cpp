@@ -164,6 +164,7 @@ void read_file(Table& file, Settings& settings, Problems& problems) {
   settings.previous = file.string("previous", to_plugin_name);
   settings.adopt = file.string("adopt", to_adopt);
   settings.look_up_timeout = file.string("look_up_timeout", to_look_up_timeout);
+  settings.copy_rate = file.string("copy_rate", to_copy_rate);
   read_clients(file, settings, problems);
   read_table(file, "control", problems, [&](Table& table) {
     settings.control = read_socket(table);

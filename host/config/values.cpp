@@ -141,6 +141,21 @@ std::chrono::milliseconds to_look_up_timeout(std::string_view text) {
   return std::chrono::milliseconds(*number * unit);
 }
 
+uint64_t to_copy_rate(std::string_view text) {
+  if (text == "0") return 0;
+  std::string_view digits = text;
+  uint64_t unit = 0;
+  for (const auto& [name, bytes] : {std::pair<std::string_view, uint64_t>{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}) {
+    if (!text.ends_with(name)) continue;
+    unit = bytes;
+    digits.remove_suffix(name.size());
+  }
+  const auto number = to_number(digits, 10);
+  if (unit == 0 || !number || *number == 0 || *number > 1'000'000)
+    refuse("wants bytes a second such as \"16MiB\", or \"0\", not " + in_quotes(text));
+  return static_cast<uint64_t>(*number) * unit;
+}
+
 mode_t to_mode(std::string_view text) {
   std::string_view digits = text;
   if (digits.starts_with("0o")) digits.remove_prefix(2);

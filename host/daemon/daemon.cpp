@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "catalog/catalog.hpp"
+#include "content/background_copy.hpp"
 #include "content/content.hpp"
 #include "content/recovery.hpp"
 #include "content/stores.hpp"
@@ -287,6 +288,11 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, exporter ? &*exporter : nullptr, log);
   listeners.add(config.control, content, true, metrics, exporter ? &*exporter : nullptr, log);
 
+  std::optional<content::BackgroundCopy> copy;
+  if (config.copy_rate > 0 && stores.both->lacking().count > 0) {
+    const auto activity = [&metrics] { return metrics.bytes_read().value() + metrics.bytes_written().value(); };
+    copy.emplace(content, content::BackgroundCopy::Options{.rate = config.copy_rate, .activity = activity}, log);
+  }
   ready = true;
   notify("READY=1");
   log.info("ready", {{"version", IPCS_VERSION}, {"pid", std::to_string(::getpid())}});
@@ -296,6 +302,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   notify("STOPPING=1");
   const auto deadline = StopWatch::Clock::now() + kStopLimit;
   watch.arm(deadline + kHangLimit);
+  copy.reset();
   for (const auto& server : listeners.servers) server->stop(deadline);
   watch.disarm();
 }

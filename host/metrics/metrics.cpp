@@ -92,6 +92,8 @@ struct Metrics::Registry {
 void Counter::add(double amount) noexcept {
   counter_->Increment(amount);
 }
+
+double Counter::value() const noexcept { return counter_->Value(); }
 void Gauge::add(double amount) noexcept {
   gauge_->Increment(amount);
 }

@@ -28,6 +28,7 @@ namespace ipcs::metrics {
 class Counter {
  public:
   void add(double amount = 1) noexcept;
+  double value() const noexcept;
 
  private:
   friend class Metrics;

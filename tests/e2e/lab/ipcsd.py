@@ -37,22 +37,22 @@ class Ipcsd:
         self.store = self.root / "ipfs-http"
         self.tables = {"ipfs-http": f'state = "{self.store}"\napi = "{kubo.api}"\n'}
 
-    def configure(self, backend, previous):
-        """Writes the configuration for the next start; the backends' directories are self.stores."""
+    def configure(self, backend, previous, keys=""):
+        """Writes the configuration for the next start; the backends' directories are self.stores, `keys` more lines."""
         config = self.directory / "config.toml"
         listen = self.sockets or {"containerd": self.socket}  # the name that it has without a configuration
         plugins = self._program.absolute().parents[1] / "lib/ipcs"
         config.write_text(
             f'version = 1\nroot = "{self.root}"\nbackend = "{backend}"\n'
             + (f'previous = "{previous}"\n' if previous else "")
-            + f'plugin_dirs = ["{plugins}/plugins", "{plugins}/test-plugins"]\n\n'
+            + keys + f'plugin_dirs = ["{plugins}/plugins", "{plugins}/test-plugins"]\n\n'
             + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
             + f'[control]\naddress = "{self.control}"\n'
             + "".join(f'\n[plugins.{n}]\npath = "{s}"\n' for n, s in self.stores.items())
             + "".join(f"\n[plugins.{n}]\n{table}" for n, table in self.tables.items()))
         self._arguments = ["--config", config]
 
-    def change_backend(self, backend, store, previous=None):
+    def change_backend(self, backend, store, previous=None, keys=""):
         """Stops the daemon and starts it with another backend, whose blobs lie in `store`: a directory, or a Kubo for
         ipfs-http. A backend that it had before may be its `previous` one."""
         self.process.stop()
@@ -60,7 +60,7 @@ class Ipcsd:
             self._use(store)
         else:
             self.stores[backend] = self.store = store  # what blob_files() and the like look at
-        self.configure(backend, previous)
+        self.configure(backend, previous, keys)
         self.start()
 
     def refusal(self, *flags):

@@ -29,6 +29,7 @@ backend = "ipfs-http"
 previous = "local"
 adopt = "containerd"
 look_up_timeout = "1s"
+copy_rate = "16MiB"
 [[grpc]]
 name = "one"
 address = "unix:///run/one.sock"
@@ -61,6 +62,7 @@ retry = { times = 3, wait = 1.5, on = [true, "never"] }
   CHECK(s.previous == "local");
   CHECK(s.adopt == Adopt::kContainerd);
   CHECK(s.look_up_timeout == std::chrono::milliseconds(1000));
+  CHECK(s.copy_rate == 16 << 20);
   REQUIRE(s.grpc.size() == 2);
   CHECK(s.grpc[0] == Socket{.name = "one", .address = "/run/one.sock", .uid = 0, .gid = 1000, .mode = 0660});
   CHECK(s.grpc[1] == Socket{.name = "two-2", .address = "/run/two.sock", .uid = {}, .gid = {}, .mode = 0600});
@@ -149,6 +151,20 @@ TEST_CASE("the time for a look-up") {
     INFO(bad);
     CHECK_THAT(wrong("version = 1\nlook_up_timeout = \"" + std::string(bad) + "\""),
                Contains("config.toml:2: \"look_up_timeout\" wants a time such as"));
+  }
+}
+
+TEST_CASE("the rate of a copy") {
+  const auto rate = [](const std::string& text) {
+    return settings_of("version = 1\ncopy_rate = \"" + text + "\"").copy_rate;
+  };
+  CHECK(rate("0") == 0);
+  CHECK(rate("500KiB") == 500 << 10);
+  CHECK(rate("2GiB") == uint64_t{2} << 30);
+  for (const char* bad : {"", "5", "MiB", "0MiB", "-1MiB", "1 MiB", "1.5MiB", "1MB", "1000001GiB"}) {
+    INFO(bad);
+    CHECK_THAT(wrong("version = 1\ncopy_rate = \"" + std::string(bad) + "\""),
+               Contains("config.toml:2: \"copy_rate\" wants bytes a second such as"));
   }
 }
 

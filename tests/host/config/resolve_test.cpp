@@ -29,6 +29,7 @@ TEST_CASE("defaults as root") {
   CHECK(c.previous.empty());
   CHECK(c.adopt == Adopt::kOperator);
   CHECK(c.look_up_timeout == std::chrono::milliseconds(100));
+  CHECK(c.copy_rate == 0);
   REQUIRE(c.grpc.size() == 1);
   CHECK(c.grpc[0] ==
         Socket{.name = "containerd", .address = "/run/ipcs/ipcs.sock", .uid = {}, .gid = {}, .mode = 0600});
