@@ -238,6 +238,7 @@ def operators_blob_in_an_image(lab):
     reference = registry.push("adopted:1", made)
     containerd.pull(reference)
     expect_equal("GETs of the layers", gets_of(registry, known), [])
+    expect_equal("Writes and their bytes", ipcsd.writes(), (2, len(made.manifest) + len(made.blobs[made.config])))
     for digest in known:
         ipcsd.ctl("pin", "rm", digest)
     ipcsd.check_blobs(made.digests)

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import re
 import socket
+import urllib.request
 from pathlib import Path
 
 from .process import Failure, Process, command, command_in_background, wait_for
+from .registry import free_port
 
 
 class Ipcsd:
@@ -13,7 +16,8 @@ class Ipcsd:
     config file."""
 
     def __init__(self, directory: Path, program: Path, sockets=(), store: Path | None = None, kubo=None):
-        """`sockets`: names of clients, each with a socket of its own; `store`: the directory of an existing store."""
+        """`sockets`: names of clients, each with a socket of its own; `store`: the directory of an existing store, and with it
+        there are metrics."""
         directory.mkdir()
         self.directory, self._program = directory, Path(program)
         self.root = directory / "root"
@@ -23,6 +27,7 @@ class Ipcsd:
         self.sockets = {name: directory / f"{name}.sock" for name in sockets}
         self.stores = {"local": self.store}
         self.tables = {}  # of plugins, beside their stores
+        self._metrics = f"127.0.0.1:{free_port()}" if store else None
         if kubo:
             self.stores = {}
             self._use(kubo)
@@ -48,6 +53,7 @@ class Ipcsd:
             + keys + f'plugin_dirs = ["{plugins}/plugins", "{plugins}/test-plugins"]\n\n'
             + "".join(f'[[grpc]]\nname = "{n}"\naddress = "{s}"\n\n' for n, s in listen.items())
             + f'[control]\naddress = "{self.control}"\n'
+            + (f'\n[metrics]\naddress = "{self._metrics}"\n' if self._metrics else "")
             + "".join(f'\n[plugins.{n}]\npath = "{s}"\n' for n, s in self.stores.items())
             + "".join(f"\n[plugins.{n}]\n{table}" for n, table in self.tables.items()))
         self._arguments = ["--config", config]
@@ -91,6 +97,13 @@ class Ipcsd:
 
     def ctl_json(self, *arguments):
         return json.loads(self.ctl("--format", "json", *arguments).stdout)
+
+    def writes(self):
+        """How many Write calls it has served since its start, and their bytes."""
+        text = urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=10).read().decode()
+        calls = re.findall(r'^grpc_server_handled_total\{.*grpc_method="Write".*\} (\d+)$', text, re.MULTILINE)
+        [size] = re.findall(r"^ipcs_written_bytes_total (\d+)$", text, re.MULTILINE)
+        return sum(map(int, calls)), int(size)
 
     def blob_files(self):
         """digest → path of every sha256 blob on disk."""
