@@ -249,6 +249,38 @@ def operators_blob_in_an_image(lab):
     wait_until_freed(ipcsd, made.digests)
 
 
+def existing_directory(lab):
+    """The content directory of containerd's own store goes to ipcsd and back, and the image stays whole and runs."""
+    layers = (2 * MIB, MIB)
+    registry, made = lab.registry(), image.make("kept", layers)
+    containerd = lab.containerd(None)
+    reference = registry.push("kept:1", made)
+    containerd.pull(reference)
+    expect_runs(containerd, reference, "kept", layers)
+    before = len(registry.blob_gets())
+    containerd.process.stop()
+
+    ipcsd = lab.ipcsd(store=containerd.content_directory)
+    expect_equal("blobs that ipcsd has found", set(ipcsd.blob_files()), made.digests)
+    containerd.use(ipcsd.socket)
+    expect_runs(containerd, reference, "kept", layers)
+    containerd.pull(reference)
+    # Another namespace has no snapshots: each layer is read.
+    containerd.pull(reference, namespace="other")
+    expect_runs(containerd, reference, "kept", layers, namespace="other")
+    expect_equal("GETs of blobs since ipcsd has them", gets_of(registry, made.digests, before), [])
+    expect_equal("Writes and their bytes", ipcsd.writes(), (0, 0))
+    containerd.process.stop()
+    ipcsd.process.stop()
+
+    containerd.use(None)
+    expect_runs(containerd, reference, "kept", layers)
+    containerd.pull(reference, namespace="third")
+    expect_runs(containerd, reference, "kept", layers, namespace="third")
+    expect_equal("GETs of blobs at the end", gets_of(registry, made.digests, before), [])
+    ipcsd.check_blobs(made.digests)
+
+
 def two_containerds(lab):
     """Of two containerds on two sockets, one's GC takes nothing from the other."""
     registry, ipcsd = lab.registry(), lab.ipcsd(sockets=("a", "b"))
@@ -482,5 +514,5 @@ def previous_backend_is_needed(lab):
 
 CASES = [pull_unpack_run, example_config, image_gc_frees_bytes, export_import, push, content_commands, several_images_at_once,
          present_content_moves_no_bytes, isolated_policy, operators_blobs_survive_gc, operators_blob_in_an_image,
-         two_containerds, restart_between_pulls, stopped_during_pull, killed_during_pull,
+         existing_directory, two_containerds, restart_between_pulls, stopped_during_pull, killed_during_pull,
          change_of_backend, killed_during_copy, previous_backend_is_needed]

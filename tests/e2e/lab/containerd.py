@@ -83,17 +83,26 @@ class Containerd:
                 raise Failure(f"{self._binaries / name} is missing; tests/install.sh installs it")
         self.environment = {"PATH": f"{self._binaries}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                             "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **(variables or {})}
-        disabled = _DISABLED + ([_BUILT_IN] if content else []) + ([] if cri else _CRI[version])
+        self._policy, self._cri = policy, cri
+        self.content_directory = directory / "root" / _BUILT_IN  # of its own store
         self._config = directory / "config.toml"
         self._flags = []
         if example:
-            self._config.write_text(_example(version, content, disabled))
+            self._config.write_text(_example(version, content, self._disabled(content)))
             self._flags = ["--root", directory / "root", "--state", directory / "state", "--address", self.socket]
             return self.start()
+        self.use(content)
+
+    def _disabled(self, content):
+        return _DISABLED + ([_BUILT_IN] if content else []) + ([] if self._cri else _CRI[self.version])
+
+    def use(self, content):
+        """Starts it, after a stop again, with that content: an ipcsd's socket, or None for its own store."""
         self._config.write_text(_CONFIG.format(
-            config_version=2 if version.startswith("1.") else 3, directory=directory, socket=self.socket, policy=policy,
-            disabled=", ".join(f'"{p}"' for p in disabled))
-            + (_PROXY.format(content=content) if content else "") + (cri(version, directory) if cri else ""))
+            config_version=2 if self.version.startswith("1.") else 3, directory=self.directory, socket=self.socket,
+            policy=self._policy, disabled=", ".join(f'"{p}"' for p in self._disabled(content)))
+            + (_PROXY.format(content=content) if content else "")
+            + (self._cri(self.version, self.directory) if self._cri else ""))
         self.start()
 
     def start(self):
