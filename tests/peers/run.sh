@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed|kubo|audit_on_kubo IPCSD [DIRECTORY for built programs].
-# kubo tests the ipcsctl beside it. SUITE_on_kubo: with the backend ipfs-http on a Kubo of its own.
+# kubo tests the ipcsctl beside it. SUITE_on_kubo: with the backend ipfs-http on a Kubo of its own. SUITE_on_libcxx: with the
+# example's backend in memory, built by clang++ with libc++.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,6 +33,11 @@ start_kubo() {
 if [[ $suite == *_on_kubo ]]; then
   suite=${suite%_on_kubo}
   start_kubo
+elif [[ $suite == *_on_libcxx ]]; then
+  suite=${suite%_on_libcxx}
+  # In a directory of its own: beside it lie other plugins that tests need.
+  export BACKEND=memory BACKEND_DIR=$out/libcxx
+  install -D "${LIBCXX_PLUGIN:-$(dirname "$ipcsd")/../lib/ipcs/test-plugins/memory-libcxx.so}" "$BACKEND_DIR/memory.so"
 fi
 case $suite in
   differential)

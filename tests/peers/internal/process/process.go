@@ -98,14 +98,20 @@ func Start(t testing.TB, program string) *Daemon {
 }
 
 // StartIn is Start below a directory of the caller's, which may hold what an earlier daemon left, with more arguments.
-// With KUBO_API, the address of a Kubo's RPC API, the backend is ipfs-http with a place of its own in that Kubo.
+// With KUBO_API, the address of a Kubo's RPC API, the backend is ipfs-http with a place of its own in that Kubo; with
+// BACKEND it is that plugin, which lies in BACKEND_DIR.
 func StartIn(t testing.TB, program, base string, arguments ...string) *Daemon {
 	t.Helper()
 	root := filepath.Join(base, "root")
 	socket := filepath.Join(base, "content.sock")
 	backend := []string{"--backend", "local"}
-	if api := os.Getenv("KUBO_API"); api != "" && program == os.Getenv("IPCSD") {
+	api, plugin := os.Getenv("KUBO_API"), os.Getenv("BACKEND")
+	switch {
+	case program != os.Getenv("IPCSD"):
+	case api != "":
 		backend = []string{"--backend", "ipfs-http", "--config", onKubo(t, base, api)}
+	case plugin != "":
+		backend = []string{"--backend", plugin, "--plugin-dir", os.Getenv("BACKEND_DIR")}
 	}
 	return StartWith(t, program, root, socket,
 		append(append([]string{"--root", root, "--address", socket}, backend...), arguments...)...)
