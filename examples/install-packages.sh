@@ -6,7 +6,7 @@ build=(
   build-essential cmake ninja-build pkg-config protobuf-compiler protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libre2-dev
   libsqlite3-dev libssl-dev libboost-dev libboost-filesystem-dev libcli11-dev libfmt-dev libspdlog-dev
   libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev libcivetweb-dev libpoco-dev libarchive-dev libzstd-dev
-  zlib1g-dev
+  zlib1g-dev libisal-dev
 )
 quickstart=(containerd runc docker-registry busybox-static curl tar gzip mount)
 tests=(

@@ -46,6 +46,8 @@ constexpr std::array kSources{
         "--control", "IPCS_CONTROL", "SOCKET", "unix socket for ipcsctl (with --root: DIR/control.sock when not set)",
         false,
         [](Settings& s, std::string_view text, const Environment& e) { s.control_address = absolute_socket(text, e); }},
+    Source{"--diff-address", "IPCS_DIFF_ADDRESS", "SOCKET", "unix socket for containerd's diff plugin, off when not set", false,
+           [](Settings& s, std::string_view text, const Environment& e) { s.diff_address = absolute_socket(text, e); }},
     Source{"--backend", "IPCS_BACKEND", "NAME", "plugin that stores the blobs", false,
            [](Settings& s, std::string_view text, const Environment&) { s.backend = to_plugin_name(text); }},
     Source{"--previous", "IPCS_PREVIOUS", "NAME", "plugin that stored them before", false,

@@ -72,6 +72,8 @@ void lay(Config& config, const Settings& settings) {
     if (config.control.address.empty()) config.control.address = address;
   }
   lay(config.control.address, settings.control_address);
+  lay(config.diff.address, settings.diff_address);
+  lay(config.diff_max_size, settings.diff_max_size);
   for (const auto& [name, json] : settings.plugins) config.plugins[name] = json;
 }
 
@@ -103,6 +105,11 @@ void check(const Config& config) {
   check_address(config.control, "control", "--control");
   if (const auto owner = owners.find(config.control.address); owner != owners.end())
     refuse(fmt::format("the control socket and that of {} have one address: {}", owner->second, owner->first));
+  if (config.diff.address.empty()) return;
+  if (const auto owner = owners.find(config.diff.address); owner != owners.end())
+    refuse(fmt::format("the diff socket and that of {} have one address: {}", owner->second, owner->first));
+  if (config.diff.address == config.control.address)
+    refuse("the diff socket and the control socket have one address: " + config.control.address);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ struct Socket {
 
 inline constexpr std::string_view kDefaultClient = "containerd";
 inline constexpr std::string_view kOperatorClient = "operator";
+inline constexpr std::string_view kDiffClient = "diff";
 
 // The configuration in force. Paths are absolute. A value.
 struct Config {
@@ -46,6 +47,8 @@ struct Config {
   uint64_t copy_rate = 0;       // bytes a second at which `previous` is copied in the background; 0: not at all
   std::vector<Socket> grpc;     // at least one; names and addresses differ
   Socket control;               // named "operator"
+  Socket diff;                  // of the diff service; no address: off
+  uint64_t diff_max_size = 0;   // bytes of a layer that is unpacked; 0: no limit
   std::string metrics_address;  // host:port, empty: off
   std::string trace_address;    // of an OpenTelemetry collector, host:port, empty: none
   log::Level log_level = log::Level::kInfo;
@@ -66,6 +69,8 @@ struct Settings {
   std::vector<Socket> grpc;
   std::optional<Socket> control;                        // an empty address: the default one
   std::optional<std::string> address, control_address;  // of the one gRPC socket and of the control socket alone
+  std::optional<std::string> diff_address;
+  std::optional<uint64_t> diff_max_size;
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
   std::map<std::string, std::string> plugins;

@@ -78,6 +78,14 @@ look_up_timeout = "100ms"
 # gid = 0
 {control}mode = "0600"
 
+# A socket for containerd's diff plugin: ipcsd unpacks layers itself, next to their bytes. Off when empty, e.g.
+# "/run/ipcs/diff.sock". It is root's alone, mode 0600: whoever can connect can write to any file. ipcsd must be in
+# containerd's mount namespace; host/diff/README.md tells what else it needs.
+[diff]
+address = ""
+# What a layer may have uncompressed, e.g. "64GiB"; "0" is no limit.
+max_size = "0"
+
 # Prometheus metrics at /metrics, and /livez and /readyz, over HTTP; off when empty, e.g. "127.0.0.1:9095".
 [metrics]
 address = ""
@@ -119,6 +127,7 @@ Config defaults(const Environment& environment) {
       Socket{.name = std::string(kDefaultClient), .address = below(sockets, "ipcs.sock"), .uid = {}, .gid = {}}};
   config.control =
       Socket{.name = std::string(kOperatorClient), .address = below(sockets, "control.sock"), .uid = {}, .gid = {}};
+  config.diff.name = std::string(kDiffClient);
   config.plugins["local"] = "{}";
   return config;
 }

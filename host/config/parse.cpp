@@ -1,5 +1,6 @@
 // From the text of a file to settings.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <functional>
 #include <set>
@@ -138,6 +139,21 @@ void read_plugins(Table& file, Settings& settings, Problems& problems) {
   }
 }
 
+// Apply writes wherever the mounts of its request lead: who can connect is root.
+void read_diff(Table& table, Settings& settings) {
+  Socket socket;
+  settings.diff_address =
+      table.string("address", [](std::string_view text) { return text.empty() ? std::string() : to_socket_path(text); });
+  socket.uid = read_id<uid_t>(table, "uid", to_uid);
+  read_mode(table, socket.mode);
+  settings.diff_max_size = table.string("max_size", to_size);
+  constexpr std::string_view kWhy = "whoever can connect to the diff socket can write to any file of this machine";
+  if ((socket.mode & 077) != 0)
+    table.wrong("mode", fmt::format("lets group or world connect, but {}: it must be 0600", kWhy));
+  if (socket.uid && *socket.uid != ::geteuid())
+    table.wrong("uid", fmt::format("gives the socket to another user, but {}", kWhy));
+}
+
 // Says whether the file is of a version that this program reads.
 bool read_version(Table& file) {
   const toml::node* node = file.find("version");
@@ -164,12 +180,13 @@ void read_file(Table& file, Settings& settings, Problems& problems) {
   settings.previous = file.string("previous", to_plugin_name);
   settings.adopt = file.string("adopt", to_adopt);
   settings.look_up_timeout = file.string("look_up_timeout", to_look_up_timeout);
-  settings.copy_rate = file.string("copy_rate", to_copy_rate);
+  settings.copy_rate = file.string("copy_rate", to_size);
   read_clients(file, settings, problems);
   read_table(file, "control", problems, [&](Table& table) {
     settings.control = read_socket(table);
     settings.control->name = kOperatorClient;
   });
+  read_table(file, "diff", problems, [&](Table& table) { read_diff(table, settings); });
   read_table(file, "metrics", problems,
              [&](Table& table) { settings.metrics_address = table.string("address", to_host_port); });
   read_table(file, "trace", problems,

@@ -141,19 +141,21 @@ std::chrono::milliseconds to_look_up_timeout(std::string_view text) {
   return std::chrono::milliseconds(*number * unit);
 }
 
-uint64_t to_copy_rate(std::string_view text) {
-  if (text == "0") return 0;
+uint64_t to_size(std::string_view text) {
+  constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
   std::string_view digits = text;
-  uint64_t unit = 0;
-  for (const auto& [name, bytes] : {std::pair<std::string_view, uint64_t>{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}) {
-    if (!text.ends_with(name)) continue;
-    unit = bytes;
-    digits.remove_suffix(name.size());
+  int shift = 0;
+  for (int i = 0; i < 4; ++i) {
+    if (!digits.ends_with(kUnits[i])) continue;
+    digits.remove_suffix(kUnits[i].size());
+    shift = 10 * (i + 1);
+    break;
   }
-  const auto number = to_number(digits, 10);
-  if (unit == 0 || !number || *number == 0 || *number > 1'000'000)
-    refuse("wants bytes a second such as \"16MiB\", or \"0\", not " + in_quotes(text));
-  return static_cast<uint64_t>(*number) * unit;
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool good = error == std::errc() && end == digits.data() + digits.size() && number <= (UINT64_MAX >> 1) >> shift;
+  if (!good) refuse("wants a number of bytes such as \"64GiB\", or \"0\", not " + in_quotes(text));
+  return number << shift;
 }
 
 mode_t to_mode(std::string_view text) {

@@ -42,8 +42,8 @@ std::string to_client_name(std::string_view text);
 // "250ms", "1s" or "0", at most ten seconds.
 std::chrono::milliseconds to_look_up_timeout(std::string_view text);
 
-// Bytes a second, as "8MiB", "500KiB" or "1GiB", or "0".
-uint64_t to_copy_rate(std::string_view text);
+// A number of bytes: digits, then KiB, MiB, GiB, TiB or nothing.
+uint64_t to_size(std::string_view text);
 
 // File permissions in octal, "0660" or "0o660", at most 0777.
 mode_t to_mode(std::string_view text);

@@ -31,7 +31,9 @@
 #include "plugin/loader.hpp"
 #include "plugin/registry.hpp"
 #include "service/admin_service.hpp"
+#include "diff/unpacker.hpp"
 #include "service/dag_service.hpp"
+#include "service/diff_service.hpp"
 #include "service/content_service.hpp"
 #include "service/server.hpp"
 #include "trace/exporter.hpp"
@@ -237,11 +239,25 @@ std::vector<metrics::Sample> samples(const trace::Exporter& exporter) {
           {"ipcs_trace_spans_dropped", "Spans that it has not.", static_cast<double>(counts.dropped)}};
 }
 
+// What unpacks layers, where the configuration asks for it.
+std::unique_ptr<diff::Unpacker> make_unpacker(const config::Config& config, content::Content& content,
+                                              metrics::Metrics& metrics, const log::Log& log) {
+  if (config.diff.address.empty()) return nullptr;
+  std::error_code error;
+  const std::string executable = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  diff::Unpacker::Options options{diff::find_worker(executable), config.root + "/unpack", config.diff_max_size, log};
+  make_root(options.mount_point);
+  auto unpacker = std::make_unique<diff::Unpacker>(content, std::move(options));
+  metrics.at_scrape([totals = &unpacker->totals()] { return diff::samples(*totals); });
+  return unpacker;
+}
+
 // Sockets with their services; servers go before what they call.
 struct Listeners {
   std::vector<std::unique_ptr<service::ContentService>> contents;
   std::unique_ptr<service::AdminService> admin;
   std::unique_ptr<service::DagService> dag;
+  std::unique_ptr<service::DiffService> diff;
   service::Lanes lanes;
   const std::shared_ptr<service::ReadMemory> read_memory = std::make_shared<service::ReadMemory>();
   std::vector<std::unique_ptr<service::Server>> servers;
@@ -253,6 +269,13 @@ struct Listeners {
     service::Offer offer{contents.back()->methods(), {}, exporter};
     if (is_operator) offer.services = {admin.get(), dag.get()};
     servers.push_back(service::Server::start(to_endpoint(socket), std::move(offer), lanes, log));
+    log.info("listening", {{"client", socket.name}, {"address", socket.address}});
+  }
+
+  void add_diff(const config::Socket& socket, diff::Unpacker& unpacker, metrics::Metrics& metrics,
+                trace::Exporter* exporter, const log::Log& log) {
+    diff = std::make_unique<service::DiffService>(unpacker, &metrics);
+    servers.push_back(service::Server::start(to_endpoint(socket), service::Offer{diff->methods(), {}, exporter}, lanes, log));
     log.info("listening", {{"client", socket.name}, {"address", socket.address}});
   }
 };
@@ -274,6 +297,8 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
     metrics.at_scrape([&exporter] { return samples(*exporter); });
   }
 
+  const std::unique_ptr<diff::Unpacker> unpacker = make_unpacker(config, content, metrics, log);
+
   std::atomic<bool> ready{false};
   std::unique_ptr<metrics::Endpoint> endpoint;
   if (!config.metrics_address.empty()) {
@@ -287,6 +312,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   listeners.dag = std::make_unique<service::DagService>(content, log);
   for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, exporter ? &*exporter : nullptr, log);
   listeners.add(config.control, content, true, metrics, exporter ? &*exporter : nullptr, log);
+  if (unpacker) listeners.add_diff(config.diff, *unpacker, metrics, exporter ? &*exporter : nullptr, log);
 
   std::optional<content::BackgroundCopy> copy;
   if (config.copy_rate > 0 && stores.both->lacking().count > 0) {

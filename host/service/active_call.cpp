@@ -46,6 +46,7 @@ void ActiveCall::on_accepted(bool ok) {
   }
   method_ = found->second;
   exchange_ = method_->start();
+  if (method_->tells_peer) exchange_->on_peer(server_context_.peer());
   happens_before(&request_);
   stream_.Read(&message_, &request_);
 }

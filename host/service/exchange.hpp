@@ -42,6 +42,8 @@ enum class Lane {
 class Exchange {
  public:
   virtual ~Exchange() = default;
+  // Who called, as gRPC names him; of methods that want to know, before anything else.
+  virtual void on_peer(const std::string& /*peer*/) {}
   // Where on_request(request) is to run, and the steps that follow it. Runs on the thread that took the event.
   virtual Lane lane(grpc::ByteBuffer& request) = 0;
   virtual Step on_request(const Call& call, grpc::ByteBuffer& request) = 0;
@@ -59,6 +61,7 @@ struct Method {
   std::string path;  // "/package.Service/Method"
   std::function<std::unique_ptr<Exchange>()> start;
   metrics::Rpc* metrics = nullptr;  // counts the calls; null: nobody does
+  bool tells_peer = false;          // the exchange's on_peer() is called
 };
 
 }  // namespace ipcs::service

@@ -11,6 +11,7 @@ sys.dont_write_bytecode = True
 
 import cases  # noqa: E402
 import cri_cases  # noqa: E402
+import diff_cases  # noqa: E402
 import image_cases  # noqa: E402
 from lab.containerd import DEBIAN  # noqa: E402
 from lab.lab import Lab  # noqa: E402
@@ -25,7 +26,7 @@ def main():
     parser.add_argument("case", nargs="*")
     arguments = parser.parse_args()
 
-    known = {case.__name__: case for case in cases.CASES + cri_cases.CASES + image_cases.CASES}
+    known = {case.__name__: case for case in cases.CASES + cri_cases.CASES + image_cases.CASES + diff_cases.CASES}
     if arguments.registered:
         if set(arguments.case) != set(known):
             sys.exit(f"registered with ctest, but no case, or the reverse: {set(arguments.case) ^ set(known)}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed|kubo|audit_on_kubo IPCSD [DIRECTORY for built programs].
+# Runs a Go suite against an ipcsd: run.sh contentsuite|differential|faults|killed|kubo|unpack|audit_on_kubo IPCSD [DIRECTORY for built programs].
 # kubo tests the ipcsctl beside it. SUITE_on_kubo: with the backend ipfs-http on a Kubo of its own. SUITE_on_libcxx: with the
 # example's backend in memory, built by clang++ with libc++.
 set -euo pipefail
@@ -52,6 +52,7 @@ case $suite in
     own_mounts=(unshare --mount) # what it mounts goes with it, however it ends
     ;;
   killed | audit) verbose=(-v) ;;
+  unpack) own_mounts=(unshare --mount) ;;
   kubo)
     export IPCSCTL=${IPCSCTL:-$(dirname "$ipcsd")/ipcsctl} CAR_TOOL=${CAR_TOOL:-$(dirname "$ipcsd")/car_tool}
     verbose=(-v)

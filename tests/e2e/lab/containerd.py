@@ -34,6 +34,21 @@ _PROXY = """
   address = "{content}"
 """
 
+_DIFF = """
+[proxy_plugins.ipcs-diff]
+  type = "diff"
+  address = "{diff}"
+  platforms = ["{platform}"]
+
+[plugins."io.containerd.service.v1.diff-service"]
+  default = ["ipcs-diff", "walking"]
+
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "{platform}"
+  snapshotter = "{snapshotter}"
+  differ = "ipcs-diff"
+"""
+
 _BUILT_IN = "io.containerd.content.v1.content"
 
 # What a private containerd must not touch, or does not need.
@@ -55,6 +70,10 @@ def binaries(version):
     return cache / "ipcs" / "peers" / version
 
 
+def platform():
+    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+
+
 def _example(version, content, disabled):
     name = "config-1.6.toml" if version.startswith("1.") else "config-2.x.toml"
     text = (Path(__file__).resolve().parents[3] / "examples" / "containerd" / name).read_text()
@@ -70,10 +89,10 @@ class Containerd:
     """Started at once. `content` is the socket of an ipcsd; None: containerd's own store."""
 
     def __init__(self, directory: Path, version, content, policy="shared", snapshotter="overlayfs", cri=None,
-                 variables=None, example=False):
+                 variables=None, example=False, diff=None):
         """`example`: with the configuration of examples/containerd, but for addresses and what a private one must not touch.
         `cri`: makes the CRI plugin's configuration from version and directory; None turns the plugin off.
-        `variables`: more of them for the environment."""
+        `variables`: more of them for the environment. `diff`: the socket of an ipcsd that unpacks."""
         directory.mkdir()
         self.directory, self.version, self.snapshotter = directory, version, snapshotter
         self.socket = directory / "c.sock"
@@ -83,7 +102,7 @@ class Containerd:
                 raise Failure(f"{self._binaries / name} is missing; tests/install.sh installs it")
         self.environment = {"PATH": f"{self._binaries}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                             "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **(variables or {})}
-        self._policy, self._cri = policy, cri
+        self._policy, self._cri, self._diff = policy, cri, diff
         self.content_directory = directory / "root" / _BUILT_IN  # of its own store
         self._config = directory / "config.toml"
         self._flags = []
@@ -102,6 +121,7 @@ class Containerd:
             config_version=2 if self.version.startswith("1.") else 3, directory=self.directory, socket=self.socket,
             policy=self._policy, disabled=", ".join(f'"{p}"' for p in self._disabled(content)))
             + (_PROXY.format(content=content) if content else "")
+            + (_DIFF.format(diff=self._diff, snapshotter=self.snapshotter, platform=platform()) if self._diff else "")
             + (self._cri(self.version, self.directory) if self._cri else ""))
         self.start()
 
@@ -133,9 +153,9 @@ class Containerd:
         local = self._client_side if client_side else []
         return ["images", "pull", "--plain-http", "--snapshotter", self.snapshotter, *local, reference]
 
-    def pull(self, reference, namespace="default", **options):
+    def pull(self, reference, namespace="default", client_side=False, **options):
         """Fetches and unpacks."""
-        return self.ctr(*self.pull_arguments(reference), namespace=namespace, **options)
+        return self.ctr(*self.pull_arguments(reference, client_side), namespace=namespace, **options)
 
     def start_container(self, reference, name, *command):
         """Starts a container that goes on in the background; exec() runs something in it, end_container() ends it."""

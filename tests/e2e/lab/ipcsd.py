@@ -15,9 +15,9 @@ class Ipcsd:
     """A daemon with the local backend, or with ipfs-http on a Kubo, started at once. Where flags are enough it runs without a
     config file."""
 
-    def __init__(self, directory: Path, program: Path, sockets=(), store: Path | None = None, kubo=None):
+    def __init__(self, directory: Path, program: Path, sockets=(), store: Path | None = None, kubo=None, diff=False):
         """`sockets`: names of clients, each with a socket of its own; `store`: the directory of an existing store, and with it
-        there are metrics."""
+        there are metrics; `diff`: it unpacks layers."""
         directory.mkdir()
         self.directory, self._program = directory, Path(program)
         self.root = directory / "root"
@@ -36,11 +36,29 @@ class Ipcsd:
             self.configure("local", None)
         else:
             self._arguments = ["--root", self.root, "--address", self.socket, "--backend", "local"]
+        self.diff = directory / "diff.sock" if diff else None
+        if diff:
+            self._arguments += ["--diff-address", self.diff]
         self.start()
 
     def _use(self, kubo):
         self.store = self.root / "ipfs-http"
         self.tables = {"ipfs-http": f'state = "{self.store}"\napi = "{kubo.api}"\n'}
+
+    def applied_layers(self):
+        """Digests of the layers that it has unpacked, in their order."""
+        lines = (self.directory / "log").read_text(errors="replace").splitlines()
+        return [line.split("digest=")[1].split()[0] for line in lines if 'msg="layer applied"' in line]
+
+    def workers(self):
+        """Process ids of the layers that it unpacks now."""
+        found = []
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            try:
+                found += [int(pid) for pid in children.read_text().split()]
+            except OSError:
+                continue  # that thread has ended
+        return found
 
     def configure(self, backend, previous, keys=""):
         """Writes the configuration for the next start; the backends' directories are self.stores, `keys` more lines."""

@@ -44,6 +44,10 @@ mode = 0o600
 address = "/run/control.sock"
 gid = "root"
 mode = 0o660
+[diff]
+address = "/run/diff.sock"
+mode = "0600"
+max_size = "3MiB"
 [metrics]
 address = "127.0.0.1:9095"
 [trace]
@@ -67,6 +71,8 @@ retry = { times = 3, wait = 1.5, on = [true, "never"] }
   CHECK(s.grpc[0] == Socket{.name = "one", .address = "/run/one.sock", .uid = 0, .gid = 1000, .mode = 0660});
   CHECK(s.grpc[1] == Socket{.name = "two-2", .address = "/run/two.sock", .uid = {}, .gid = {}, .mode = 0600});
   CHECK(s.control == Socket{.name = "operator", .address = "/run/control.sock", .uid = {}, .gid = 0, .mode = 0660});
+  CHECK(s.diff_address == "/run/diff.sock");
+  CHECK(s.diff_max_size == 3U << 20);
   CHECK(s.metrics_address == "127.0.0.1:9095");
   CHECK(s.trace_address == "collector.example:4317");
   CHECK(s.log_level == log::Level::kDebug);
@@ -75,6 +81,17 @@ retry = { times = 3, wait = 1.5, on = [true, "never"] }
   CHECK(json::parse(s.plugins.at("ipfs-http")) ==
         json::parse(R"({"api":"http://127.0.0.1:5001","retry":{"times":3,"wait":1.5,"on":[true,"never"]}})"));
   CHECK(s.plugins.at("local") == "{}");
+}
+
+TEST_CASE("the diff socket is its owner's alone") {
+  CHECK(settings_of("version = 1\n[diff]\naddress = \"\"").diff_address == "");
+  CHECK_THAT(wrong("version = 1\n[diff]\naddress = \"/run/d.sock\"\nmode = \"0660\""),
+             Contains("config.toml:4: \"mode\" lets group or world connect"));
+  CHECK_THAT(wrong("version = 1\n[diff]\nmode = 0o602"), Contains("lets group or world connect"));
+  CHECK_THAT(wrong("version = 1\n[diff]\nuid = 12345"), Contains("\"uid\" gives the socket to another user"));
+  for (const char* bad : {"", "GiB", "-1", "1.5GiB", "1 GiB", "99999999TiB"}) {
+    CHECK_THAT(wrong("version = 1\n[diff]\nmax_size = \"" + std::string(bad) + "\""), Contains("wants a number of bytes"));
+  }
 }
 
 TEST_CASE("a file that says nothing sets nothing") {
@@ -161,10 +178,10 @@ TEST_CASE("the rate of a copy") {
   CHECK(rate("0") == 0);
   CHECK(rate("500KiB") == 500 << 10);
   CHECK(rate("2GiB") == uint64_t{2} << 30);
-  for (const char* bad : {"", "5", "MiB", "0MiB", "-1MiB", "1 MiB", "1.5MiB", "1MB", "1000001GiB"}) {
+  for (const char* bad : {"", "MiB", "-1MiB", "1 MiB", "1.5MiB", "1MB", "99999999999GiB"}) {
     INFO(bad);
     CHECK_THAT(wrong("version = 1\ncopy_rate = \"" + std::string(bad) + "\""),
-               Contains("config.toml:2: \"copy_rate\" wants bytes a second such as"));
+               Contains("config.toml:2: \"copy_rate\" wants a number of bytes such as"));
   }
 }
 

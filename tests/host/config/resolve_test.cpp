@@ -35,6 +35,9 @@ TEST_CASE("defaults as root") {
         Socket{.name = "containerd", .address = "/run/ipcs/ipcs.sock", .uid = {}, .gid = {}, .mode = 0600});
   CHECK(c.control ==
         Socket{.name = "operator", .address = "/run/ipcs/control.sock", .uid = {}, .gid = {}, .mode = 0600});
+  CHECK(c.diff.address.empty());
+  CHECK(c.diff.mode == 0600);
+  CHECK(c.diff_max_size == 0);
   CHECK(c.metrics_address.empty());
   CHECK(c.trace_address.empty());
   CHECK(c.log_level == log::Level::kInfo);

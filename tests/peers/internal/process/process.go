@@ -241,6 +241,9 @@ func (d *Daemon) Kill() {
 // Client is a raw client of the Content service.
 func (d *Daemon) Client() api.ContentClient { return api.NewContentClient(d.Conn) }
 
+// Pid is the child's number.
+func (d *Daemon) Pid() int { return d.command.Process.Pid }
+
 // Alive says whether the child still runs, after giving a crash a moment to show.
 func (d *Daemon) Alive() bool {
 	select {
