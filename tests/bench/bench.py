@@ -96,8 +96,8 @@ def measure(arguments, cache, directory):
             keep(*sample)
     if "pull" in names or arguments.pull:
         tempfile.tempdir = str(directory)  # where labs make their directories
-        for side, round_, seconds in pull.samples(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
-            keep("pull", side, round_, seconds)
+        for name, side, round_, seconds in pull.samples(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
+            keep(name, side, round_, seconds)
     if "compare" in names:
         tempfile.tempdir = str(directory)
         for round_, seconds in pull.compares(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
@@ -137,7 +137,7 @@ def main():
         ticks_after, stolen_after = processor_times()
     about["stolen_percent"] = 100 * (stolen_after - stolen) / max(1, ticks_after - ticks)
     rounds = {name: len(line["samples"]) for name, line in found.items()}
-    preliminary = any(count < (_ENOUGH_PULLS if name in ("pull", "compare") else _ENOUGH) for name, count in rounds.items())
+    preliminary = any(count < (_ENOUGH_PULLS if name in ("pull", "pull_unpack", "compare") else _ENOUGH) for name, count in rounds.items())
     document = json.dumps({"ipcsd": command([arguments.ipcsd, "--version"]).stdout.strip(), "containerd": "2.4.2",
                            "machine": about, "preliminary": preliminary, "metrics": found}, indent=2)
 

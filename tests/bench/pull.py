@@ -1,4 +1,5 @@
-"""Pull and unpack of a real image by containerd 2.4.2, with its content in ipcsd and in its own store; a comparison of two."""
+"""Pull and unpack of a real image by containerd 2.4.2: with its content in ipcsd, unpacked by ipcsd too, and by itself alone; a
+comparison of two images."""
 
 import json
 import os
@@ -17,27 +18,35 @@ _LIMIT = 1800.0
 
 
 def samples(ipcsd: Path, cache: Path, rounds):
-    """Yields (side, round, seconds). Daemons and roots are new in each sample, the registry serves all of them; who
-    begins changes from round to round."""
+    """Yields (name of the metric, side, round, seconds). Daemons and roots are new in each sample, the registry serves all of
+    them; who begins changes from round to round."""
     image = debian_image.load(cache)
     size = sum(len(data) for data in image.blobs.values()) / 1e6
     with Lab(ipcsd, _VERSION) as shared:
         registry = shared.registry()
         reference = registry.push("debian:1", image)
         for round_ in range(rounds):
-            for side in ("ipcsd", "containerd") if round_ % 2 == 0 else ("containerd", "ipcsd"):
+            sides = ("ipcsd", "unpacked by ipcsd", "containerd")
+            for side in sides if round_ % 2 == 0 else reversed(sides):
                 os.sync()
-                yield side, round_, _pull(ipcsd, side, reference, image)
+                seconds = _pull(ipcsd, side, reference, image)
+                if side != "unpacked by ipcsd":
+                    yield "pull", side, round_, seconds
+                if side != "ipcsd":
+                    yield "pull_unpack", side.removeprefix("unpacked by "), round_, seconds
     print(f"the image has {size:.0f} MB in {len(image.blobs) - 1} layers", file=sys.stderr)
 
 
 def _pull(ipcsd, side, reference, image):
     with Lab(ipcsd, _VERSION) as lab:
-        store = lab.ipcsd() if side == "ipcsd" else None
-        containerd = lab.containerd(store.socket if store else None, variables=_VARIABLES)
+        unpacks = side == "unpacked by ipcsd"
+        store = lab.ipcsd(diff=unpacks) if side != "containerd" else None
+        containerd = lab.containerd(store.socket if store else None, variables=_VARIABLES, diff=store.diff if store else None)
         begin = time.monotonic()
         containerd.pull(reference, seconds=_LIMIT)
         took = time.monotonic() - begin
+        if unpacks and len(store.applied_layers()) != len(image.blobs) - 1:
+            raise Failure(f"ipcsd did not unpack every layer, but {store.applied_layers()}")
         held = set(store.blob_files()) if store else {
             "sha256:" + path.name for path in containerd.directory.glob("root/*.content.v1.content/blobs/sha256/*")}
         if held != image.digests:

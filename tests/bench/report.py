@@ -33,6 +33,7 @@ METRICS = [
     Metric("memory_load_peak", "RSS at 16 readers + 16 writers, peak", "MiB", False, 64, True),
     Metric("memory_load_steady", "  steady", "MiB", False, 64, True),
     Metric("pull", "pull and unpack of the image", "s", False, 1.4),
+    Metric("pull_unpack", "the same, unpacked by ipcsd", "s", False, 0.75),
     Metric("kubo_write", "write of 300 MiB : dag/import", "s", False, 1.15, sides=_ON_KUBO),
     Metric("kubo_write_cpu", "  CPU of ipcsd", "s", False, None, sides=_ON_KUBO),
     Metric("kubo_write_kubo_cpu", "  CPU of Kubo", "s", False, None, sides=_ON_KUBO),
