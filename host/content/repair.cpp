@@ -3,12 +3,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 namespace ipcs::content {
 namespace {
 
 constexpr size_t kPage = 1000;
+constexpr auto kGraceStep = std::chrono::milliseconds(50);
+constexpr int kGraceSteps = 40;
 
 // One run of repair().
 class Comparison {
@@ -28,6 +33,14 @@ class Comparison {
     // What differs at first sight is looked at again at the end, under its lock: commits and deletes go on.
     std::vector<Digest> suspects = rows_without_bytes();
     for (Digest& digest : blobs_without_row()) suspects.push_back(std::move(digest));
+    // An adoption makes a blob known before it is pinned: it gets the time for that.
+    if (!suspects.empty()) {
+      for (int i = 0; i < kGraceSteps; ++i) {
+        go_on();
+        std::this_thread::sleep_for(kGraceStep);
+        if (std::none_of(suspects.begin(), suspects.end(), [this](const Digest& digest) { return unheld(digest); })) break;
+      }
+    }
     for (const Digest& digest : suspects) {
       go_on();
       look_at(digest);
@@ -62,6 +75,8 @@ class Comparison {
     }
     return suspects;
   }
+
+  bool unheld(const Digest& digest) { return content_.agreement(call_, digest) == Content::Agreement::kUnheld; }
 
   void look_at(const Digest& digest) {
     using Kind = Difference::Kind;

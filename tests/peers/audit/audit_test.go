@@ -125,6 +125,20 @@ func (l *lab) clean(t *testing.T, when string) report {
 	return found
 }
 
+// settled waits until the backend has nothing left to tidy up.
+func (l *lab) settled(t *testing.T) report {
+	t.Helper()
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(2 * time.Second) {
+		found := l.clean(t, "while it is tidied up")
+		if found.Pending == 0 {
+			return found
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d things are still to be tidied up", found.Pending)
+		}
+	}
+}
+
 // known is what the workers have to choose from.
 type known struct {
 	mu      sync.Mutex
@@ -325,7 +339,7 @@ func broken(t *testing.T, l *lab) {
 // repaired takes the index away: all blobs are found again and hashed.
 func repaired(t *testing.T, l *lab) {
 	t.Helper()
-	before := l.clean(t, "before the index is lost")
+	before := l.settled(t) // what is noted to be removed would be found again
 	l.kill()
 	if err := os.RemoveAll(filepath.Join(l.root, "ipfs-http")); err != nil {
 		t.Fatal(err)
@@ -363,12 +377,7 @@ func empty(t *testing.T, l *lab, k *known) {
 	if found.Blobs.Count != 0 {
 		t.Errorf("%d blobs are left", found.Blobs.Count)
 	}
-	for end := time.Now().Add(30 * time.Second); found.Pending > 0 && time.Now().Before(end); found = l.clean(t, "while it is tidied up") {
-		time.Sleep(200 * time.Millisecond)
-	}
-	if found.Pending > 0 {
-		t.Errorf("%d things are still to be tidied up", found.Pending)
-	}
+	l.settled(t)
 	var pins struct{ Keys map[string]any }
 	if err := json.Unmarshal(kubo(t, "pin/ls?type=recursive"), &pins); err != nil {
 		t.Fatal(err)
