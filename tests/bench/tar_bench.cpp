@@ -4,12 +4,10 @@
 #include <zstd.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
-#include <iterator>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "ipcs/error.hpp"
@@ -22,6 +20,7 @@ namespace {
 
 Bytes read_file(const char* path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) throw std::runtime_error(std::string(path) + ": can't be read");
   Bytes bytes(static_cast<size_t>(file.tellg()));
   file.seekg(0);
   file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -33,9 +32,11 @@ struct Frames {
   uint64_t bytes = 0;
 };
 
-Frames frames_of(const Bytes& tar, TarSizes sizes, int level) {
+constexpr int kLevel = 9;  // as in host/image/framing.hpp
+
+Frames frames_of(const Bytes& tar) {
   std::vector<BytesView> chunks;
-  TarChunker chunker(sizes);
+  TarChunker chunker;
   for (BytesView rest = tar; !rest.empty();) {
     chunks.push_back(rest.first(chunker.cut(rest.first(std::min(rest.size(), chunker.max_size())))));
     rest = rest.subspan(chunks.back().size());
@@ -45,7 +46,7 @@ Frames frames_of(const Bytes& tar, TarSizes sizes, int level) {
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     ZSTD_CCtx* context = ZSTD_createCCtx();
-    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, kLevel);
     for (size_t i; (i = next++) < chunks.size();) {
       Bytes out(ZSTD_compressBound(chunks[i].size()));
       out.resize(ZSTD_compress2(context, out.data(), out.size(), chunks[i].data(), chunks[i].size()));
@@ -82,22 +83,30 @@ uint64_t gzip_size(const Bytes& bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Bytes old_tar = read_file(argv[1]), new_tar = read_file(argv[2]);
-  const double gzip = static_cast<double>(gzip_size(new_tar));
-  fmt::print("gzip {:.0f} of {}\n", gzip, new_tar.size());
-  for (int i = 3; i < argc; ++i) {
-    TarSizes s;
-    int level = 0;
-    size_t v[8];
-    std::sscanf(argv[i], "%d,%zu,%zu,%zu,%zu,%zu,%zu,%zu,%zu", &level, v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7);
-    s = {v[0] << 10, v[1] << 10, v[2] << 10, v[3] << 10, v[4] << 10, v[5] << 10, v[6] << 10, v[7] << 10};
-    const auto t0 = std::chrono::steady_clock::now();
-    const Frames a = frames_of(old_tar, s, level), b = frames_of(new_tar, s, level);
-    const double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
-    std::set<Bytes> known(a.frames.begin(), a.frames.end()), moved;
+  if (argc != 4) {
+    fmt::print(stderr, "usage: {} OLDER.tar NEWER.tar PERCENT\n", argv[0]);
+    return 2;
+  }
+  try {
+    const Bytes newer = read_file(argv[2]);
+    const double gzip = static_cast<double>(gzip_size(newer));
+    const Frames a = frames_of(read_file(argv[1])), b = frames_of(newer);
+    const std::set<Bytes> known(a.frames.begin(), a.frames.end());
+    std::set<Bytes> moved;
     uint64_t bytes = 0;
-    for (const Bytes& f : b.frames)
-      if (!known.contains(f) && moved.insert(f).second) bytes += f.size();
-    fmt::print("{:40} ratio {:.4f} frames {} moved {} = {:.2f}% {:.1f}s\n", argv[i], b.bytes / gzip, b.frames.size(), bytes, 100 * bytes / gzip, t);
+    for (const Bytes& frame : b.frames) {
+      if (!known.contains(frame) && moved.insert(frame).second) bytes += frame.size();
+    }
+    const double size = static_cast<double>(b.bytes) / gzip, update = 100 * static_cast<double>(bytes) / gzip;
+    const auto missed = [](bool is_missed) { return is_missed ? "  missed" : ""; };
+    fmt::print("tar {:.1f} MB, gzip -6 {:.1f} MB\n", static_cast<double>(newer.size()) / 1e6, gzip / 1e6);
+    fmt::print("frames {} in {}: {:.3f} of gzip, goal 1.05{}\n", b.bytes, b.frames.size(), size, missed(size > 1.05));
+    fmt::print("update {} in {}: {:.1f} % of gzip, goal {} %{}\n", bytes, moved.size(), update, argv[3],
+               missed(update > std::atof(argv[3])));
+    fmt::print("--uncompressed: {:.2f} of gzip\n", static_cast<double>(newer.size()) / gzip);
+    return 0;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}: {}\n", argv[0], e.what());
+    return 1;
   }
 }
