@@ -20,7 +20,10 @@ void require_memory_plugin_conforms(const std::string& path) {
   subject.quirks.durable = false;
   subject.quirks.read_only = false;
   test::require_conformance(subject, {"store: reopening keeps id and blobs", "store: read-only changes nothing",
-                                      "ingest: resumed after reopening the store"});
+                                      "ingest: resumed after reopening the store",
+                                      "locate: the CID of a blob", "blocks: a blob's, in the order of its bytes",
+                                      "adopt: more digests for bytes that are there", "car: out and in again",
+                                      "prefetch: bytes are near afterwards"});
 }
 
 // Runs a command; its output is shown when it fails.

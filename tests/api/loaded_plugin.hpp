@@ -59,7 +59,7 @@ inline void require_conformance(const conformance::Subject& subject, const std::
     CHECK(result.outcome != conformance::Outcome::kFailed);
   }
   CHECK(skipped == not_offered);
-  CHECK(results.size() >= 44);
+  CHECK(results.size() >= 49);
 }
 
 }  // namespace ipcs::test

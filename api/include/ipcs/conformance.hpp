@@ -1,4 +1,4 @@
-// The conformance suite: every sentence of content_store.h that can be tested, run against a loaded plugin.
+// The conformance suite: every sentence of content_store.h and extensions.h that can be tested, run against a loaded plugin.
 //
 // It knows no test framework. A caller loads the plugin, describes it in a Subject, and runs the cases one by one or
 // all at once; each passes, fails or is not offered, with a message. Each case makes bytes, digests and keys of its own
@@ -12,6 +12,7 @@
 
 #include "ipcs/conformance/blobs.hpp"
 #include "ipcs/conformance/context.hpp"
+#include "ipcs/conformance/extensions.hpp"
 #include "ipcs/conformance/ingests.hpp"
 #include "ipcs/conformance/opening.hpp"
 
@@ -40,7 +41,7 @@ struct Result {
 // All cases, in the order in which they run.
 inline std::vector<Case> cases() {
   std::vector<Case> all = opening_cases();
-  for (const auto& more : {blob_cases(), ingest_cases()}) all.insert(all.end(), more.begin(), more.end());
+  for (const auto& more : {blob_cases(), ingest_cases(), extension_cases()}) all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

@@ -15,7 +15,9 @@ TEST_CASE("local conforms") {
   subject.other_config_json = config("other");
   subject.scratch_dir = directory.path().string();
   subject.digest = test::digest_of;
-  test::require_conformance(subject, {});
+  test::require_conformance(subject, {"locate: the CID of a blob", "blocks: a blob's, in the order of its bytes",
+                                      "adopt: more digests for bytes that are there", "car: out and in again",
+                                      "prefetch: bytes are near afterwards"});
 }
 
 }  // namespace ipcs
