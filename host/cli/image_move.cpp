@@ -327,11 +327,10 @@ int export_image(Session& session, const ExportArgs& args) {
     const oci::Image image =
         work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
     if (!car) {
-      if (image::is_p2p(image)) {
-        throw Error(Code::kInvalidArgument,
-                    name + ": layouts refuse p2p digests; export the image that it was made from, or to car:FILE");
-      }
-      const oci::Descriptor& root = image.root().descriptor;
+      // A layout takes no p2p digests: it gets the image that they were made of.
+      const Stored plain = image::is_p2p(image) ? image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call())
+                                                : Stored{image, {}};
+      const oci::Descriptor root = plain.image.root().descriptor;
       image::send(work.store(), root, target, work.registry(), work.step("export"), work.call());
       work.quiet();
       if (session.json()) session.output.json({{"image", target.to_string()}, {"digest", root.digest().to_string()}});

@@ -52,9 +52,12 @@ class Rewriting {
         options_(options),
         p2p_(options.digests == Digests::kP2p),
         kept_(options.digests == Digests::kKept),
-        to_oci_(options.digests == Digests::kOci || !options.replaced.empty()) {
-    for (const oci::ImageNode& node : image.nodes)
+        to_oci_(options.digests == Digests::kOci || !options.replaced.empty()),
+        back_(!p2p_ && options.replaced.empty() && is_p2p(image)) {
+    for (const oci::ImageNode& node : image.nodes) {
       result_.blobs.push_back({node.descriptor.digest(), {}, node.descriptor.size()});
+      own_.push_back(node.descriptor.digest());
+    }
   }
 
   Stored run(const oci::Call& call) {
@@ -65,7 +68,8 @@ class Rewriting {
       if (!node.manifest && !oci::is_foreign_layer(node.descriptor.media_type())) leaves.push_back(i);
     }
     oci::run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
-      adopt(leaves[i], image_.nodes[leaves[i]].descriptor.digest(), inner);
+      const oci::Descriptor& leaf = image_.nodes[leaves[i]].descriptor;
+      adopt(leaves[i], back_ ? digest_of_bytes(leaf, inner) : leaf.digest(), inner);
     });
     for (const size_t i : leaves) {
       result_.image.nodes[i].descriptor = changed(image_.nodes[i].descriptor, i);
@@ -77,7 +81,19 @@ class Rewriting {
   }
 
  private:
+  // Has the store know a blob with a p2p digest under that of its bytes, too.
+  oci::Digest digest_of_bytes(const oci::Descriptor& blob, const oci::Call& call) {
+    oci::Hasher hasher(oci::Algorithm::kSha256);
+    store_.read(blob, 0, [&](std::span<const uint8_t> bytes) { hasher.update(bytes); }, call);
+    const oci::Digest digest = hasher.digest();
+    // Some blobs of one block have one digest for both.
+    if (digest != blob.digest()) store_.adopt_cid(root_cid(blob.digest()), digest, blob.size(), call);
+    return digest;
+  }
+
   void adopt(size_t i, const oci::Digest& digest, const oci::Call& call) {
+    own_[i] = digest;
+    result_.blobs[i].digest = digest;
     if (kept_) return;
     const bool by_itself = !options_.layer_chunker.empty() && is_tar_layer(image_.nodes[i]);
     const std::string chunker = by_itself ? options_.layer_chunker : p2p_ ? options_.chunker : "";
@@ -98,7 +114,8 @@ class Rewriting {
       for (const auto& [key, value] : found->second.annotations()) made = made.with_annotation(key, value);
       return made;
     }
-    const oci::Descriptor located = kept_ ? descriptor : descriptor.with_urls({"ipfs://" + blob.cid});
+    const oci::Descriptor content = back_ ? descriptor.with_content(own_[node], blob.size) : descriptor;
+    const oci::Descriptor located = kept_ ? content : content.with_urls({"ipfs://" + blob.cid});
     const std::string_view type = to_oci_ ? oci_type(descriptor.media_type()) : std::string_view();
     return type.empty() ? located : located.with_media_type(type);
   }
@@ -121,12 +138,13 @@ class Rewriting {
     const std::string_view type = to_oci_ ? oci_type(manifest.media_type()) : std::string_view();
     std::string bytes = manifest.rewritten(children, type);
     if (manifest.is_index()) bytes = reduced(bytes, keep);
-    if (kept_ && bytes == manifest.bytes()) return;
+    if (kept_ && !back_ && bytes == manifest.bytes()) return;
     const oci::Digest digest = store_.put(bytes, call);
     adopt(i, digest, call);
     oci::ImageNode& made = result_.image.nodes[i];
     made.manifest = oci::Manifest::parse(bytes, type.empty() ? manifest.media_type() : type, "the rewritten manifest");
     oci::Descriptor content = node.descriptor.with_content(digest, bytes.size());
+    result_.blobs[i].size = bytes.size();
     made.descriptor = changed(content, i);
   }
 
@@ -140,6 +158,8 @@ class Rewriting {
   const oci::Image& image_;
   const RewriteOptions& options_;
   const bool p2p_, kept_, to_oci_;
+  const bool back_;  // from p2p digests to those of the bytes
+  std::vector<oci::Digest> own_;  // of the nodes' bytes, in their order; known once adopt() was called
   Stored result_;
 };
 
@@ -160,11 +180,10 @@ uint64_t Stored::block_bytes() const {
 void refuse_p2p(const oci::Image& image) {
   if (!is_p2p(image)) return;
   throw Error(Code::kInvalidArgument,
-              "the image has p2p digests, which --digests oci would keep: take the image that it was made from");
+              "the image has p2p digests: with --chunker tar take the image that it was made from, or convert it with --digests oci first");
 }
 
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call) {
-  if (options.digests != Digests::kP2p && options.replaced.empty()) refuse_p2p(image);
   return Rewriting(store, image, options).run(call);
 }
 

@@ -42,7 +42,8 @@ void refuse_p2p(const oci::Image& image);
 
 // Rewrites from the leaves up an image that the store has. Manifests change in the digests, types and urls of their
 // children only; of an index that part was chosen of, the others are left out. With kOci, Docker's media types become
-// OCI's. Throws Error kInvalidArgument for an image that has p2p digests and is to have others, and as Store does.
+// OCI's. An image with p2p digests gets those of its bytes with kOci and kKept: all blobs are read and hashed, and become
+// known to the store under them; with kKept that is the image that it was made from, byte for byte. Throws as Store does.
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call);
 
 // The root's descriptor as a blob of its own: what `ipfs://CID` leads to.

@@ -67,7 +67,8 @@ def converted_from_registry_and_by_car(lab):
     """An image goes from a registry through ipcsd into containerd and into a CAR, and from there to a node that knows nobody."""
     registry = lab.registry()
     _, ipcsd, containerd = node(lab)
-    reference = registry.push("car:1", image.make("by car", LAYERS))
+    made = image.make("by car", LAYERS)
+    reference = registry.push("car:1", made)
     cid = ipcsd.image(containerd, "--plain-http", "convert", reference, "containerd:car.p2p")
     expect_no_pins(ipcsd)
     archive = lab.directory / "image.car"
@@ -79,6 +80,13 @@ def converted_from_registry_and_by_car(lab):
     expect_no_pins(ipcsd2)
     collect_garbage(containerd2)
     expect_runs(containerd2, "car.p2p", "by car", LAYERS)
+    # Back to the digests that registries and layouts take: the image as it was.
+    expect_equal("digest", ipcsd2.image(containerd2, "export", "car.p2p", f"oci:{lab.directory / 'plain'}:x"), made.digest)
+    target = f"{registry.host}/back:1"
+    ipcsd2.image(containerd2, "--plain-http", "convert", "containerd:car.p2p", target, "--digests", "oci")
+    expect_equal("manifest", registry.manifest("back:1"), made.manifest)
+    expect_equal("pins that are not of something published",
+                 [note for note in ipcsd2.pins().values() if not note.startswith("published as ipfs://")], [])
 
     cut = lab.directory / "cut.car"
     cut.write_bytes(archive.read_bytes()[:-1000])
@@ -231,7 +239,8 @@ def interrupted_conversion(lab):
 
 def to_kubo_and_back(lab):
     """local → ipfs-http → local under a running container: it never stops, every image unpacks and reads right after each
-    move and without the store before, no byte comes from the registry again, and a garbage collection leaves nothing."""
+    move and without the store before, no byte comes from the registry again, and a garbage collection leaves nothing. One way the operator
+    copies, the other way ipcsd does by itself."""
     registry, kubo, ipcsd = lab.registry(), lab.kubo(), lab.ipcsd()
     containerd = lab.containerd(ipcsd.socket)
     made = {registry.push(f"moved:{i}", m): (text, layers, m) for i, (text, layers) in
@@ -253,13 +262,17 @@ def to_kubo_and_back(lab):
                 expect(containerd.get(digest) == m.blobs.get(digest, m.manifest), f"{digest} has other bytes")
         expect_equal("GETs of blobs", registry.blob_gets()[pulled:], [])
 
-    def move(backend, store, previous):
-        ipcsd.change_backend(backend, store, previous=previous)
+    def move(backend, store, previous, by_itself=False):
+        ipcsd.change_backend(backend, store, previous=previous, keys='copy_rate = "8MiB"\n' if by_itself else "")
         check(f"beside-{previous}")
         # Now and then a probe of the connection is still on its way out.
         wait_for("the probe to go", lambda: {b["digest"] for b in ipcsd.ctl_json("content", "ls")} == held)
-        copied = ipcsd.ctl_json("backend", "copy")
-        expect_equal("the copy", (copied["copied"]["count"], copied["complete"], copied["findings"]), (len(held), True, []))
+        if by_itself:
+            wait_for("the copy", lambda: ipcsd.ctl_json("backend", "status")["previous"]["to_copy"]["count"] == 0)
+            wait_for("its line", lambda: "everything that was lacking has been copied" in ipcsd.process.tail())
+        else:
+            copied = ipcsd.ctl_json("backend", "copy")
+            expect_equal("the copy", (copied["copied"]["count"], copied["complete"], copied["findings"]), (len(held), True, []))
         ipcsd.change_backend(backend, store)
         check(f"without-{previous}")
 
@@ -268,7 +281,7 @@ def to_kubo_and_back(lab):
     # What the old store has in its directory is not the copy that goes back.
     away = lab.directory / "away"
     local.rename(away)
-    move("local", local, "ipfs-http")
+    move("local", local, "ipfs-http", by_itself=True)
     ipcsd.check_blobs(held)
 
     containerd.end_container("steady")

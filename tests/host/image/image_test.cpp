@@ -82,9 +82,19 @@ TEST_CASE("p2p digests replace all others, and nothing else changes") {
       const Stored twice = rewrite(store, stored.image, {}, node.call);
       CHECK(twice.image.root().descriptor == stored.image.root().descriptor);
     }
-    SECTION("which no registry takes") {
-      CHECK_THROWS_WITH(rewrite(store, stored.image, {Digests::kOci, {}, {}}, node.call),
-                        Catch::Contains("p2p digests"));
+    SECTION("and back: the image that it was made from") {
+      const Stored back = rewrite(store, stored.image, {Digests::kKept, {}, {}}, node.call);
+      CHECK(back.image.root().descriptor == image.root().descriptor);
+      CHECK(back.image.root().manifest->bytes() == image.root().manifest->bytes());
+      for (size_t i = 0; i < image.nodes.size(); ++i) {
+        CHECK(back.image.nodes[i].descriptor == image.nodes[i].descriptor);
+        CHECK(back.blobs[i].digest == image.nodes[i].descriptor.digest());
+      }
+    }
+    SECTION("and back, with urls: as from the image that it was made from") {
+      const Stored back = rewrite(store, stored.image, {Digests::kOci, {}, {}}, node.call);
+      CHECK(back.image.root().descriptor == rewrite(store, image, {Digests::kOci, {}, {}}, node.call).image.root().descriptor);
+      CHECK_FALSE(is_p2p(back.image));
     }
     SECTION("the root's descriptor is a blob of its own") {
       const RootBlob root = publish_root(store, stored, node.call);
