@@ -1,5 +1,7 @@
 // The archive reader on anything: it reads to an end or throws an Error, and what it says of a file is consistent.
+#include <cstdio>
 #include <cstdlib>
+#include <string>
 
 #include "diff/tar_reader.hpp"
 #include "host/diff/memory_source.hpp"

@@ -61,7 +61,7 @@ std::string failure(const std::string& archive) {
 }  // namespace
 
 TEST_CASE("an extended header speaks of the next entry alone") {
-  const std::string pax = "30 mtime=1500000000.123456789\n24 SCHILY.xattr.user.a=1\n";
+  const std::string pax = "30 mtime=1500000000.123456789\n25 SCHILY.xattr.user.a=1\n";
   const std::string archive = header("x", 'x', pax.size()) + padded(pax) + header("one", '0', 3) + padded("abc") +
                               header("two", '0', 0) + kEnd;
   for (const size_t piece : {1, 300, 100000}) {
