@@ -110,10 +110,11 @@ class Application {
   }
 
   void copy_up(const Tree& below, const std::string& there, const struct stat& info, const std::string& path) {
-    const int from_fd = ::openat(below.root(), there.empty() ? "." : there.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    constexpr int kDirectoryOnly = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    const int from_fd = ::openat(below.root(), there.empty() ? "." : there.c_str(), kDirectoryOnly);
     if (from_fd < 0) throw_errno("can't open the lower", there, errno);
     const Fd from(from_fd);
-    const int to_fd = ::openat(tree_.root(), path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int to_fd = ::openat(tree_.root(), path.c_str(), kDirectoryOnly);
     if (to_fd < 0) throw_errno("can't open", path, errno);
     const Fd to(to_fd);
     if (::fchown(to.get(), info.st_uid, info.st_gid) != 0) throw_errno("can't set the owner of", path, errno);
@@ -130,7 +131,8 @@ class Application {
     if (options_.whiteouts == Whiteouts::kRemove) return tree_.remove(place.directory, target);
     const int fd = place.directory.fd.get();
     if (::mknodat(fd, target.c_str(), S_IFCHR, 0) != 0 ||
-        ::fchownat(fd, target.c_str(), static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid), AT_SYMLINK_NOFOLLOW) != 0)
+        ::fchownat(fd, target.c_str(), static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid),
+                   AT_SYMLINK_NOFOLLOW) != 0)
       throw_errno("can't make the whiteout", join_path(place.directory.path, target), errno);
   }
 
@@ -194,7 +196,8 @@ class Application {
       case kGnuSparse: return make_file(entry, place);
       case kDirectory: make_directory(place); break;
       case kSymlink:
-        in_place(place, "can't make the link", [&] { return ::symlinkat(entry.link.c_str(), place.directory.fd.get(), base); });
+        in_place(place, "can't make the link",
+                 [&] { return ::symlinkat(entry.link.c_str(), place.directory.fd.get(), base); });
         break;
       case kHardLink: make_hard_link(entry, place); break;
       case kFifo:
@@ -217,11 +220,14 @@ class Application {
 
   void make_node(const TarEntry& entry, const Place& place) {
     const auto fits = [](int64_t number) { return number >= 0 && number <= std::numeric_limits<uint32_t>::max(); };
-    if (!fits(entry.device_major) || !fits(entry.device_minor)) bad_archive("a device number that none can have: /" + place.path);
+    if (!fits(entry.device_major) || !fits(entry.device_minor))
+      bad_archive("a device number that none can have: /" + place.path);
     const mode_t kind = entry.type == kFifo ? S_IFIFO : entry.type == kCharDevice ? S_IFCHR : S_IFBLK;
-    const dev_t device = ::makedev(static_cast<uint32_t>(entry.device_major), static_cast<uint32_t>(entry.device_minor));
+    const dev_t device =
+        ::makedev(static_cast<uint32_t>(entry.device_major), static_cast<uint32_t>(entry.device_minor));
+    const mode_t mode = kind | (static_cast<mode_t>(entry.mode) & 0777);
     in_place(place, "can't make the device", [&] {
-      return ::mknodat(place.directory.fd.get(), place.base.c_str(), kind | (static_cast<mode_t>(entry.mode) & 0777), device);
+      return ::mknodat(place.directory.fd.get(), place.base.c_str(), mode, device);
     });
   }
 
@@ -229,17 +235,19 @@ class Application {
     in_place(place, "can't make the hard link", [&] {
       // Links on the way to it are followed, itself is not.
       const size_t slash = entry.link.rfind('/');
-      const std::string parent = slash == std::string::npos ? std::string() : tree_.resolve(entry.link.substr(0, slash));
-      const std::string base = slash == std::string::npos ? entry.link : entry.link.substr(slash + 1);
+      const bool has_parent = slash != std::string::npos;
+      const std::string parent = has_parent ? tree_.resolve(entry.link.substr(0, slash)) : std::string();
+      const std::string base = has_parent ? entry.link.substr(slash + 1) : entry.link;
       const std::string target = clean_path(join_path(parent, base));
-      return ::linkat(tree_.root(), target.empty() ? "." : target.c_str(), place.directory.fd.get(), place.base.c_str(), 0);
+      return ::linkat(tree_.root(), target.empty() ? "." : target.c_str(), place.directory.fd.get(),
+                      place.base.c_str(), 0);
     });
   }
 
   void make_file(const TarEntry& entry, const Place& place) {
     const Fd file(in_place(place, "can't make the file", [&] {
-      return ::openat(place.directory.fd.get(), place.base.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                      0600);
+      return ::openat(place.directory.fd.get(), place.base.c_str(),
+                      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     }));
     if (entry.extents) {
       write_extents(entry, file.get(), place.path);
@@ -310,7 +318,8 @@ class Application {
     for (const auto& [name, times] : directories_) {
       const std::string path = tree_.resolve(name);
       if (::utimensat(tree_.root(), path.empty() ? "." : path.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) throw Error(Code::kInvalidArgument, "directory /" + path + " was removed by its own archive");
+        if (errno == ENOENT)
+          throw Error(Code::kInvalidArgument, "directory /" + path + " was removed by its own archive");
         throw_errno("can't set the times of", path, errno);
       }
     }

@@ -18,7 +18,7 @@ namespace ipcs::diff {
 // What a file named .wh.NAME does.
 enum class Whiteouts {
   kRemove,   // NAME is removed: the tree is the whole file system of the snapshot
-  kOverlay,  // NAME becomes a character device 0/0, an opaque directory gets an attribute: the tree is an overlay's upper layer
+  kOverlay,  // NAME becomes a device 0/0, an opaque directory gets an attribute: the tree is an overlay's upper layer
 };
 
 struct ApplyOptions {

@@ -25,7 +25,8 @@
 namespace ipcs::diff {
 namespace {
 
-// An archive of nothing but names would take memory without end; zstd's largest window and the rest take a quarter of this.
+// An archive of nothing but names would take memory without end; zstd's largest window and the rest take a quarter of
+// this.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 constexpr rlim_t kMemory = 1 << 30;  // bytes
 #else
@@ -33,7 +34,8 @@ constexpr rlim_t kMemory = RLIM_INFINITY;  // shadow memory counts
 #endif
 
 void check(bool good, const std::string& what) {
-  if (!good) throw Error(Code::kFailedPrecondition, "the worker can't be confined: " + what + ": " + std::strerror(errno));
+  if (!good)
+    throw Error(Code::kFailedPrecondition, "the worker can't be confined: " + what + ": " + std::strerror(errno));
 }
 
 // Owner, mode and place of any file; devices; capabilities of files. SYS_ADMIN is for the attributes "trusted." and
@@ -46,7 +48,7 @@ void drop_capabilities() {
   check(::syscall(SYS_capget, &header, held.data()) == 0, "capget");
   for (const int capability : kKept) kept[static_cast<size_t>(capability / 32)].permitted |= 1U << (capability % 32);
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
-    ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);  // needs a right that may be missing; then no program is started anyway
+    ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);  // may be refused, but no program is started anyway
   for (size_t i = 0; i < kept.size(); ++i) {
     kept[i].permitted &= held[i].permitted;
     kept[i].effective = kept[i].permitted;
@@ -66,14 +68,15 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr int kAllowed[] = {
     SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_close, SYS_lseek, SYS_fcntl, SYS_dup,
     SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_getdents64, SYS_fchdir,
-    SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat,
-    SYS_utimensat, SYS_ftruncate, SYS_fallocate, SYS_fadvise64, SYS_umask, SYS_syncfs,
-    SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_getxattr, SYS_lgetxattr, SYS_fgetxattr, SYS_listxattr, SYS_llistxattr,
-    SYS_flistxattr,
+    SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat, SYS_fchmod, SYS_fchmodat, SYS_fchown,
+    SYS_fchownat, SYS_utimensat, SYS_ftruncate, SYS_fallocate, SYS_fadvise64, SYS_umask, SYS_syncfs,
+    SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_getxattr, SYS_lgetxattr, SYS_fgetxattr, SYS_listxattr,
+    SYS_llistxattr, SYS_flistxattr,
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_set_robust_list, SYS_rseq,
     SYS_sched_yield, SYS_sched_getaffinity, SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday,
     SYS_getrandom, SYS_gettid, SYS_getpid, SYS_tgkill, SYS_sysinfo, SYS_prlimit64, SYS_uname,
-    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall, SYS_exit, SYS_exit_group};
+    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall, SYS_exit,
+    SYS_exit_group};
 
 sock_filter load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }
 sock_filter answer(uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
@@ -83,7 +86,8 @@ sock_filter unless(uint32_t value) { return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 
 void filter_calls() {
   constexpr uint32_t kRefuse = SECCOMP_RET_ERRNO | EPERM;
   std::vector<sock_filter> program{load(offsetof(seccomp_data, arch)),
-                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0), answer(SECCOMP_RET_KILL_PROCESS),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0),
+                                   answer(SECCOMP_RET_KILL_PROCESS),
                                    load(offsetof(seccomp_data, nr))};
   for (const int number : kAllowed) {
     program.push_back(unless(static_cast<uint32_t>(number)));

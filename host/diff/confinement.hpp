@@ -7,9 +7,9 @@ namespace ipcs::diff {
 // process ends with its parent. Before there are threads. Throws Error kFailedPrecondition naming what is missing.
 void leave_namespaces();
 
-// Makes the directory `root` the whole file system, keeps of root's rights those over files alone, and of the system's calls
-// those that reading, decompressing and writing need; no program can be started afterwards. Descriptors stay open. Before
-// there are threads. Throws Error kFailedPrecondition.
+// Makes the directory `root` the whole file system, keeps of root's rights those over files alone, and of the
+// system's calls those that reading, decompressing and writing need; no program can be started afterwards.
+// Descriptors stay open. Before there are threads. Throws Error kFailedPrecondition.
 void confine(int root);
 
 }  // namespace ipcs::diff

@@ -60,7 +60,8 @@ uint32_t little_endian(std::span<const uint8_t> bytes) {
 }  // namespace
 
 Compression detect(std::span<const uint8_t> beginning) {
-  if (beginning.size() >= 3 && beginning[0] == 0x1f && beginning[1] == 0x8b && beginning[2] == 8) return Compression::kGzip;
+  if (beginning.size() >= 3 && beginning[0] == 0x1f && beginning[1] == 0x8b && beginning[2] == 8)
+    return Compression::kGzip;
   if (beginning.size() >= 4 && little_endian(beginning) == ZSTD_MAGICNUMBER) return Compression::kZstd;
   if (beginning.size() >= 8 && (little_endian(beginning) & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START)
     return Compression::kZstd;

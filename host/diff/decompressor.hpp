@@ -18,12 +18,13 @@ Compression detect(std::span<const uint8_t> beginning);
 class Decompressor {
  public:
   virtual ~Decompressor() = default;
-  // Fills `out`; returns less than its size only at the end. Throws Error kDataLoss where the bytes are damaged or cut off.
+  // Fills `out`; returns less than its size only at the end. Throws Error kDataLoss where the bytes are damaged or
+  // cut off.
   virtual size_t read(std::span<uint8_t> out) = 0;
 };
 
-// `source` outlives the decompressor. gzip: any number of members, and zeros after the last; zstd: any number of frames, also
-// ones to be skipped, with windows of at most 128 MiB.
+// `source` outlives the decompressor. gzip: any number of members, and zeros after the last; zstd: any number of
+// frames, also ones to be skipped, with windows of at most 128 MiB.
 std::unique_ptr<Decompressor> make_decompressor(Compression compression, ByteSource& source);
 
 }  // namespace ipcs::diff

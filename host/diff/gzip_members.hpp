@@ -21,7 +21,8 @@ class GzipInput {
   // The library has left the last `count` bytes of bytes().
   void keep(size_t count) { rest_ = rest_.last(count); }
 
-  // After a member: whether another one begins. Zeros up to the end, with which some writers fill a block, end the stream.
+  // After a member: whether another one begins. Zeros up to the end, with which some writers fill a block, end the
+  // stream.
   bool at_next_member() {
     bool zeros = false;
     for (;;) {

@@ -6,8 +6,8 @@
 
 namespace ipcs::diff {
 
-// The path below the root that `name` means: without ".", empty and ".." components, which never lead out; "" is the root
-// itself. "/a//b/../c/" is "a/c".
+// The path below the root that `name` means: without ".", empty and ".." components, which never lead out; "" is the
+// root itself. "/a//b/../c/" is "a/c".
 std::string clean_path(std::string_view name);
 
 // What stands before the last '/', and what after it.

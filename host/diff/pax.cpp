@@ -30,7 +30,8 @@ Record take_record(std::string_view& text) {
   const size_t equals = body.find('=');
   if (equals == std::string_view::npos || equals == 0) bad_archive("an extended header's record has no key");
   const Record record{body.substr(0, equals), body.substr(equals + 1)};
-  const bool is_text = record.key == "path" || record.key == "linkpath" || record.key == "uname" || record.key == "gname";
+  const bool is_text =
+      record.key == "path" || record.key == "linkpath" || record.key == "uname" || record.key == "gname";
   if (has_nul(is_text ? record.value : record.key)) bad_archive("an extended header's record has a NUL byte");
   text.remove_prefix(static_cast<size_t>(length));
   return record;

@@ -24,8 +24,8 @@ void check(pid_t pid, const char* kind, const char* name) {
                             pid, name, path, std::strerror(errno)));
   if (ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev)
     throw Error(Code::kFailedPrecondition,
-                fmt::format("containerd (process {}) has another {} namespace than ipcsd: its snapshots can't be written "
-                            "to from here; start both in the same one",
+                fmt::format("containerd (process {}) has another {} namespace than ipcsd: its snapshots can't be "
+                            "written to from here; start both in the same one",
                             pid, name));
 }
 
@@ -47,8 +47,8 @@ std::optional<pid_t> process_of(const std::string& peer) {
 void check_namespaces(pid_t pid) {
   if (pid == 0)
     throw Error(Code::kFailedPrecondition,
-                "containerd is in a PID namespace that ipcsd can't see, so its snapshots' paths can't be trusted; start both "
-                "in the same one");
+                "containerd is in a PID namespace that ipcsd can't see, so its snapshots' paths can't be trusted; "
+                "start both in the same one");
   check(pid, "mnt", "mount");
   check(pid, "user", "user");
 }

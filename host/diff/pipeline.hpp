@@ -23,8 +23,8 @@ struct StreamTotals {
   double decompress_seconds = 0, hash_seconds = 0;  // spent, waiting aside
 };
 
-// The uncompressed bytes as a source: a thread decompresses ahead of whoever reads, another one hashes. What was read is
-// valid until the next call, as of any source.
+// The uncompressed bytes as a source: a thread decompresses ahead of whoever reads, another one hashes. What was read
+// is valid until the next call, as of any source.
 class Pipeline final : public ByteSource {
  public:
   // `decompressor` outlives the pipeline. More than `limit` bytes are an Error kResourceExhausted; 0: no limit.

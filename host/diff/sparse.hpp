@@ -17,8 +17,9 @@ using Extents = std::vector<Extent>;
 // kInvalidArgument.
 Extents read_old_gnu_map(ByteSource& source, TarBlock block, TarEntry& entry);
 
-// Where the records say that the file is sparse: its map, after name and size of the entry have been set. That of format 1.0
-// stands before the bytes of the file; what is read of them is taken off `stored`. Throws Error kInvalidArgument.
+// Where the records say that the file is sparse: its map, after name and size of the entry have been set. That of
+// format 1.0 stands before the bytes of the file; what is read of them is taken off `stored`. Throws Error
+// kInvalidArgument.
 std::optional<Extents> read_pax_map(ByteSource& source, const PaxRecords& records, TarEntry& entry, uint64_t& stored);
 
 // Throws Error kInvalidArgument unless the runs are in order, apart, and inside a file of `size` bytes.

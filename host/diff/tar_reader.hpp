@@ -12,19 +12,19 @@
 
 namespace ipcs::diff {
 
-// Reads what containerd's reader reads, with the same result: old, ustar, star, GNU and POSIX archives, also mixed ones. One
-// thread.
+// Reads what containerd's reader reads, with the same result: old, ustar, star, GNU and POSIX archives, also mixed
+// ones. One thread.
 class TarReader {
  public:
   // `source` outlives the reader.
   explicit TarReader(ByteSource& source) : source_(source) {}
 
-  // The next entry, after whatever is left of the one before; nothing at the archive's end. An entry of type kPaxGlobal has
-  // its name and no more. Throws Error kInvalidArgument, and what `source` throws.
+  // The next entry, after whatever is left of the one before; nothing at the archive's end. An entry of type
+  // kPaxGlobal has its name and no more. Throws Error kInvalidArgument, and what `source` throws.
   std::optional<TarEntry> next();
 
-  // Up to `max` of the next bytes that the archive holds for the entry, valid until the next call; none when there are no
-  // more. Of a sparse file they are those of its extents.
+  // Up to `max` of the next bytes that the archive holds for the entry, valid until the next call; none when there
+  // are no more. Of a sparse file they are those of its extents.
   std::span<const uint8_t> read(size_t max);
 
   // Bytes that read() still has.

@@ -75,7 +75,8 @@ struct MountCall {
 MountCall to_call(const Mount& mount) {
   MountCall call;
   for (const std::string& text : mount.options) {
-    const auto* flag = std::find_if(std::begin(kFlags), std::end(kFlags), [&](const Flag& f) { return f.name == text; });
+    const auto is_it = [&](const Flag& f) { return f.name == text; };
+    const auto* flag = std::find_if(std::begin(kFlags), std::end(kFlags), is_it);
     if (flag != std::end(kFlags)) {
       call.flags = flag->clear ? call.flags & ~flag->flag : call.flags | flag->flag;
     } else if (text.starts_with("X-containerd.") || text == "loop" || text.starts_with("uidmap=") ||

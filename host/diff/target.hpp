@@ -18,9 +18,10 @@ struct Target {
 // Whether the process is in a user namespace that is not the system's own.
 bool in_user_namespace();
 
-// Opens the target. A bind mount is its source and an overlay its upper directory, as for containerd; anything else, in a user
-// namespace an overlay too, is mounted below `mount_point`, so the process must be in a mount namespace of its own that dies
-// with it. Throws Error: kUnimplemented for a mount that only containerd's mount manager or a helper program can make.
+// Opens the target. A bind mount is its source and an overlay its upper directory, as for containerd; anything else,
+// in a user namespace an overlay too, is mounted below `mount_point`, so the process must be in a mount namespace of
+// its own that dies with it. Throws Error: kUnimplemented for a mount that only containerd's mount manager or a
+// helper program can make.
 Target open_target(const std::vector<Mount>& mounts, const std::string& mount_point);
 
 }  // namespace ipcs::diff

@@ -98,7 +98,7 @@ std::string Tree::resolve(std::string_view path) const {
       done = std::move(here);
       continue;
     }
-    if (++links > kMaxLinks) throw Error(Code::kInvalidArgument, "too many links on the way to /" + std::string(path.substr(0, 200)));
+    if (++links > kMaxLinks) throw_errno("can't follow the links on the way to", path, ELOOP);
     const std::string target = read_link(root_, here);
     const std::string from_root = target.starts_with('/') ? clean_path(target) : clean_path(join_path(done, target));
     rest = rest.empty() ? from_root : join_path(from_root, rest);

@@ -87,7 +87,7 @@ Applied Unpacker::apply(const Call& call, const Request& request) {
 
 std::vector<metrics::Sample> samples(const UnpackTotals& totals) {
   const auto stage = [](const std::atomic<uint64_t>& ns) { return static_cast<double>(ns) / 1e9; };
-  return {{"ipcs_diff_layers_applied", "Layers applied to snapshots since the start.", static_cast<double>(totals.applied)},
+  return {{"ipcs_diff_layers_applied", "Layers applied to snapshots.", static_cast<double>(totals.applied)},
           {"ipcs_diff_layers_failed", "Layers that could not be applied.", static_cast<double>(totals.failed)},
           {"ipcs_diff_layers_under_way", "Layers that are being applied.", static_cast<double>(totals.under_way)},
           {"ipcs_diff_stored_bytes", "Bytes of applied layers, as stored.", static_cast<double>(totals.stored_bytes)},

@@ -52,9 +52,9 @@ class Unpacker {
   // `content` outlives the unpacker.
   Unpacker(content::Content& content, Options options) : content_(content), options_(std::move(options)) {}
 
-  // Blocks until the layer is applied, or is not; what has been written stays then, and containerd drops the snapshot. Throws
-  // Error: kUnimplemented for media types and mounts that others may know; kNotFound; kDataLoss for damaged bytes;
-  // kInvalidArgument for an archive that is none; kCancelled, and the worker has ended.
+  // Blocks until the layer is applied, or is not; what has been written stays then, and containerd drops the
+  // snapshot. Throws Error: kUnimplemented for media types and mounts that others may know; kNotFound; kDataLoss for
+  // damaged bytes; kInvalidArgument for an archive that is none; kCancelled, and the worker has ended.
   Applied apply(const Call& call, const Request& request);
 
   const UnpackTotals& totals() const noexcept { return totals_; }

@@ -22,11 +22,11 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Gives the worker stored bytes; waits until it has taken them. False when it wants no more: it has failed, and answer()
-  // says why. Throws Error kCancelled when the call is.
+  // Gives the worker stored bytes; waits until it has taken them. False when it wants no more: it has failed, and
+  // answer() says why. Throws Error kCancelled when the call is.
   bool feed(const Call& call, std::span<const uint8_t> bytes);
-  // There are no more bytes: waits for the end, and returns what the worker says. Throws Error: kCancelled; kInternal when it
-  // died without a word.
+  // There are no more bytes: waits for the end, and returns what the worker says. Throws Error: kCancelled; kInternal
+  // when it died without a word.
   Answer finish(const Call& call);
 
  private:

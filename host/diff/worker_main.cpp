@@ -41,7 +41,8 @@ class TimedSource final : public ByteSource {
 std::string read_job() {
   FdSource source(kJobFd, 64 * 1024);
   std::string text;
-  for (auto piece = source.next(1 << 16); !piece.empty(); piece = source.next(1 << 16)) text.append(piece.begin(), piece.end());
+  for (auto piece = source.next(1 << 16); !piece.empty(); piece = source.next(1 << 16))
+    text.append(piece.begin(), piece.end());
   ::close(kJobFd);
   return text;
 }

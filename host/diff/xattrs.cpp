@@ -17,8 +17,8 @@ constexpr std::string_view kTrusted = "trusted.", kUser = "user.";
 
 }  // namespace
 
-void set_xattrs(const TarEntry& entry, int fd, const std::string& base, bool may_have_user_xattrs, const std::string& path,
-                const std::function<void(const std::string&)>& warn) {
+void set_xattrs(const TarEntry& entry, int fd, const std::string& base, bool may_have_user_xattrs,
+                const std::string& path, const std::function<void(const std::string&)>& warn) {
   for (const auto& [name, value] : entry.xattrs) {
     if (name.starts_with(kTrusted)) {
       warn("attribute " + name + " left out: an archive may not set it");

@@ -69,7 +69,8 @@ DiffService::DiffService(diff::Unpacker& unpacker, metrics::Metrics* metrics) {
   add("/containerd.services.diff.v1.Diff/Apply",
       [&unpacker]() -> std::unique_ptr<Exchange> { return std::make_unique<Apply>(unpacker); });
   methods_.back().tells_peer = true;
-  add("/containerd.services.diff.v1.Diff/Diff", []() -> std::unique_ptr<Exchange> { return std::make_unique<Compare>(); });
+  add("/containerd.services.diff.v1.Diff/Diff",
+      []() -> std::unique_ptr<Exchange> { return std::make_unique<Compare>(); });
 }
 
 }  // namespace ipcs::service
