@@ -51,7 +51,7 @@ struct Endpoint::Server {
   Readiness readiness;
   mg_context* context = nullptr;
   std::atomic<bool> started{false};
-  std::string problem;  // what civetweb says while it starts
+  std::string problem;  // what civetweb says first while it starts: the cause
 
   Answer answer(std::string_view method, std::string_view path) const {
     if (method != "GET" && method != "HEAD") return {.status = 405, .body = "GET and HEAD only\n"};
@@ -81,7 +81,7 @@ struct Endpoint::Server {
   static int log_message(const mg_connection* connection, const char* message) {
     auto* server = static_cast<Server*>(mg_get_user_data(mg_get_context(connection)));
     // Once it serves, its threads say only that some client misbehaved.
-    if (server != nullptr && !server->started) server->problem = message;
+    if (server != nullptr && !server->started && server->problem.empty()) server->problem = message;
     return 1;  // not to standard error
   }
 };
@@ -107,7 +107,7 @@ Endpoint::Endpoint(const std::string& address, Metrics& metrics, Readiness readi
   server_->context = mg_start2(&init, &error);
   if (server_->context == nullptr) {
     mg_exit_library();
-    const std::string why = text[0] != 0 ? text.data() : server_->problem;
+    const std::string why = server_->problem.empty() ? text.data() : server_->problem;
     throw Error(Code::kUnavailable, "metrics address " + address + ": " + (why.empty() ? "can't be bound" : why));
   }
   server_->started = true;

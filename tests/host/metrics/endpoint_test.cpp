@@ -108,6 +108,7 @@ TEST_CASE("an address in use is an error that names it") {
     const std::string message = error.what();
     INFO(message);
     CHECK_THAT(message, StartsWith("metrics address " + address + ": "));
+    CHECK_THAT(message, Contains("in use"));
     CHECK(message.find('\n') == std::string::npos);
   }
   CHECK_THROWS_AS(Endpoint("nonsense", metrics, [] { return std::string(); }), Error);

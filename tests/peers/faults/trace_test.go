@@ -48,8 +48,8 @@ func TestSpans(t *testing.T) {
 
 	base := process.Directory(t)
 	root := filepath.Join(base, "root")
-	file := config(t, base, fmt.Sprintf("root = %q\n\n[trace]\naddress = %q\n\n[log]\nlevel = \"debug\"\n", root, listener.Addr()))
-	daemon := process.StartWith(t, process.Ipcsd(t), root, filepath.Join(base, "s.sock"), append(file, "--address", filepath.Join(base, "s.sock"))...)
+	file := config(t, base, fmt.Sprintf("[trace]\naddress = %q\n\n[log]\nlevel = \"debug\"\n", listener.Addr()))
+	daemon := process.StartWith(t, process.Ipcsd(t), root, filepath.Join(base, "content.sock"), append(file, at(base)...)...)
 	const traceID, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	ask := func(flags string) {
 		ctx := metadata.AppendToOutgoingContext(process.Context(t), "traceparent", "00-"+traceID+"-"+parent+"-"+flags)
