@@ -189,9 +189,7 @@ Config load(const Options& options, const Environment& environment) {
       file = load(path);
       read = path;
     } catch (const Error& error) {
-      // The default file need not be there, unless it is what is to be checked.
-      const bool optional = options.file.empty() && options.action != Options::Action::kCheck;
-      if (error.code() != Code::kNotFound || !optional) throw;
+      if (error.code() != Code::kNotFound || !options.file.empty()) throw;  // the default file need not be there
     }
   }
   Config config = resolve(file, options.variables, options.flags, environment);
@@ -207,9 +205,10 @@ std::string run_command(const Options& options, const Environment& environment) 
       return options.text;
     case Options::Action::kPrintDefault:
       return default_text(environment);
-    case Options::Action::kCheck:
-      load(options, environment);
-      return (options.file.empty() ? default_file(environment) : options.file) + ": ok\n";
+    case Options::Action::kCheck: {
+      const std::string file = load(options, environment).file;
+      return file.empty() ? "no file; flags and environment: ok\n" : file + ": ok\n";
+    }
   }
   return {};
 }

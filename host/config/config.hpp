@@ -115,4 +115,10 @@ std::string plugin_json(std::string_view text, const std::string& file_name, con
 std::string plugin_problem(std::string_view text, const std::string& file_name, const std::string& plugin,
                            const std::string& message);
 
+// What is wrong with `value`, which the key `key` at the top of the file `text` has, with `file:line: ` in front. The
+// message as it is when the key is not there or has another value: a flag or a variable gave this one. Throws Error as
+// parse() does.
+std::string key_problem(std::string_view text, const std::string& file_name, std::string_view key, std::string_view value,
+                        const std::string& message);
+
 }  // namespace ipcs::config

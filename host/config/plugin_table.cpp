@@ -124,6 +124,14 @@ std::string plugin_problem(std::string_view text, const std::string& file_name, 
   return fmt::format("{}:{}: {}", file_name, named.line, message);
 }
 
+std::string key_problem(std::string_view text, const std::string& file_name, std::string_view key, std::string_view value,
+                        const std::string& message) {
+  const toml::table file = parse_toml(text, file_name);
+  const auto found = file.find(key);
+  if (found == file.end() || found->second.value<std::string_view>() != value) return message;
+  return fmt::format("{}:{}: {}", file_name, found->first.source().begin.line, message);
+}
+
 std::string plugin_table_json(const toml::table& table, const std::string& name, Problems& problems) {
   return to_json(table, name, problems).dump();
 }

@@ -50,6 +50,17 @@ void check_tables(const config::Config& config, const loader::Registry& registry
   }
 }
 
+const loader::PluginFile& select_plugin(const config::Config& config, const loader::Registry& registry,
+                                        std::string_view key) {
+  const std::string& name = key == "previous" ? config.previous : config.backend;
+  try {
+    return registry.select(name, key);
+  } catch (const Error& e) {
+    if (e.code() != Code::kInvalidArgument || config.file.empty()) throw;
+    throw Error(e.code(), config::key_problem(config::read_text(config.file), config.file, key, name, e.what()));
+  }
+}
+
 loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Registry& registry,
                                  const std::string& name) {
   return with_line(config, registry.select(name),
@@ -59,10 +70,22 @@ loader::LoadedPlugin load_plugin(const config::Config& config, const loader::Reg
 void check_plugins(const config::Config& config, const std::function<void(const std::string&)>& warn) {
   const loader::Registry registry = loader::Registry::scan(config.plugin_dirs, loader::Identity::current());
   check_tables(config, registry, warn);
-  for (const std::string& name : {config.backend, config.previous}) {
-    if (name.empty()) continue;
-    const loader::PluginFile& file = registry.select(name);
-    with_line(config, file, [&] { loader::probe(file.path, config::plugin_json(config, name), {}); });
+  const auto check = [&](const loader::PluginFile& file) {
+    with_line(config, file, [&] { loader::probe(file.path, config::plugin_json(config, file.name), {}); });
+  };
+  check(select_plugin(config, registry, "backend"));
+  if (!config.previous.empty()) check(select_plugin(config, registry, "previous"));
+  for (const loader::PluginFile& file : registry.files()) {
+    const auto table = config.plugins.find(file.name);
+    if (file.state != loader::PluginState::kUsable || file.name == config.backend || file.name == config.previous ||
+        table == config.plugins.end() || table->second == "{}")
+      continue;
+    try {
+      check(file);
+    } catch (const Error& e) {
+      if (e.code() == Code::kInvalidArgument) throw;
+      warn(e.what());
+    }
   }
 }
 

@@ -90,8 +90,8 @@ struct OpenStores {
     registry.warn(log, {config.backend, config.previous});
     // The configuration's faults are told before any code of a plugin runs.
     check_tables(config, registry, [&](const std::string& text) { log.warn(text); });
-    registry.select(config.backend);
-    if (!config.previous.empty()) registry.select(config.previous, "previous");
+    select_plugin(config, registry, "backend");
+    if (!config.previous.empty()) select_plugin(config, registry, "previous");
     current.emplace(open_store(config.backend, false, config, registry, metrics, log));
     if (!config.previous.empty()) {
       try {

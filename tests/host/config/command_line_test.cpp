@@ -159,10 +159,13 @@ TEST_CASE("config check") {
           check({"config", "check", bad.c_str()});
         }) == bad + ":2: unknown key \"rot\" (did you mean \"root\"?)\n" + bad +
                   ":3: \"backend\" wants a string, not an integer");
-  // The default file is checked when no other is named, and then has to be there.
+  // The default file is checked when no other is named and it is there.
   Environment user = user_environment();
   user.home = dir.path();
-  error_of([&] { check({"config", "check"}, user); }, Code::kNotFound);
+  CHECK(check({"config", "check"}, user) == "no file; flags and environment: ok\n");
+  CHECK(check({"--root", "/r", "config", "check"}, user) == "no file; flags and environment: ok\n");
+  const std::string none = (dir.path() / "none.toml").string();
+  error_of([&] { check({"config", "check", none.c_str()}, user); }, Code::kNotFound);
   const std::string by_default = dir.file(".config/ipcs/config.toml", "version = 1\n");
   CHECK(check({"config", "check"}, user) == by_default + ": ok\n");
 }

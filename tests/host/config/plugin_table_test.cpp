@@ -48,5 +48,13 @@ TEST_CASE("a plugin's complaint is placed in the file") {
   CHECK(plugin_problem("version = 1", "c.toml", "mine", "quota") == "quota");
 }
 
+TEST_CASE("what is wrong with a key's value is told with its line, unless another one is meant") {
+  const std::string file = "version = 1\n\nbackend = \"locl\"\n[plugins.local]\nprevious = \"tape\"\n";
+  CHECK(key_problem(file, "c.toml", "backend", "locl", "no such plugin") == "c.toml:3: no such plugin");
+  CHECK(key_problem(file, "c.toml", "backend", "tape", "no such plugin") == "no such plugin");
+  CHECK(key_problem(file, "c.toml", "previous", "tape", "no such plugin") == "no such plugin");
+  CHECK(key_problem(file, "c.toml", "version", "1", "no such plugin") == "no such plugin");
+}
+
 }  // namespace
 }  // namespace ipcs::config

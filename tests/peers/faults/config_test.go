@@ -19,9 +19,9 @@ import (
 )
 
 // configCheck runs `ipcsd config check`.
-func configCheck(t *testing.T, file string, arguments ...string) (code int, text string) {
+func configCheck(t *testing.T, arguments ...string) (code int, text string) {
 	t.Helper()
-	command := exec.Command(process.Ipcsd(t), append([]string{"config", "check", file}, arguments...)...)
+	command := exec.Command(process.Ipcsd(t), append([]string{"config", "check"}, arguments...)...)
 	output, err := command.CombinedOutput()
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {
@@ -94,6 +94,39 @@ func TestPluginTable(t *testing.T) {
 		arguments := config(t, process.Directory(t), "")
 		code, text := configCheck(t, arguments[1], "--backend", "lokal")
 		refusal{code, text}.says(t, 2, "lokal", "did you mean")
+	})
+	for _, key := range []string{"backend", "previous"} {
+		t.Run(key+" is no plugin", func(t *testing.T) {
+			base := process.Directory(t)
+			arguments := config(t, base, fmt.Sprintf("adopt = \"operator\"\n%s = \"locall\"\n", key))
+			words := []string{arguments[1] + ":3: " + key + " ", "locall", "no such plugin", "did you mean"}
+			code, text := configCheck(t, arguments[1])
+			refusal{code, text}.says(t, 2, words...)
+			refused(t, process.Ipcsd(t), nil, append(arguments, at(base)...)...).says(t, 2, words...)
+			// A flag's value has no line.
+			code, text = configCheck(t, arguments[1], "--"+key, "lokal")
+			refusal{code, text}.says(t, 2, "ipcsd: "+key+" \"lokal\": no such plugin")
+		})
+	}
+	t.Run("table of a plugin that is not selected", func(t *testing.T) {
+		base := process.Directory(t)
+		arguments := config(t, base, "backend = \"local\"\n[plugins.ipfs-http]\napii = \"x\"\n")
+		code, text := configCheck(t, arguments[1])
+		refusal{code, text}.says(t, 2, arguments[1]+":4: plugin ipfs-http: ", "unknown key", "apii", "did you mean", "api")
+		// A start has no use for it.
+		process.StartWith(t, process.Ipcsd(t), filepath.Join(base, "root"), filepath.Join(base, "content.sock"),
+			append(arguments, at(base)...)...).Stop()
+		arguments = config(t, base, "backend = \"local\"\n[plugins.ipfs-http]\napi = \"http://127.0.0.1:1\"\n")
+		if code, text = configCheck(t, arguments[1]); code != 0 || text != arguments[1]+": ok\n" {
+			t.Errorf("config check: %d, %s", code, text)
+		}
+	})
+	t.Run("no file", func(t *testing.T) {
+		if code, text := configCheck(t, "--root", "q"); code != 0 || text != "no file; flags and environment: ok\n" {
+			t.Errorf("config check: %d, %s", code, text)
+		}
+		code, text := configCheck(t, "--backend", "lokal")
+		refusal{code, text}.says(t, 2, "backend \"lokal\": no such plugin", "did you mean")
 	})
 	t.Run("bad plugin", func(t *testing.T) {
 		arguments := config(t, process.Directory(t), "")
