@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <map>
 
 #include "host/plugin/files.hpp"
+#include "plugin/elf_peek.hpp"
+#include "plugin/probe.hpp"
 
 using namespace ipcs;
 using namespace ipcs::loader;
@@ -110,6 +113,33 @@ TEST_CASE("tables of other minors are used as far as they go") {
   CHECK(old.ops()->struct_size == offsetof(ipcs_store_ops, quarantine_blob));
   const Store larger = LoadedPlugin::load(built("larger")).open(request());
   CHECK(larger.ops()->struct_size > sizeof(ipcs_store_ops));
+}
+
+TEST_CASE("a plugin in C of the header of ABI 1.0 and one with tables of a later version are loaded") {
+  constexpr const char* kHello = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+  const auto [file, name, minor] = GENERATE(table<std::string, std::string, uint32_t>({
+      {"old_header", "old-header", 0},
+      {"larger_tables", "larger-tables", IPCS_ABI_MINOR + 7},
+  }));
+  const std::string path = IPCS_API_TEST_PLUGINS "/" + file + ".so";
+  const PluginFacts facts = peek(path);
+  CHECK(facts.name == name);
+  CHECK(facts.abi_minor == minor);
+  probe(path, "{}", {});
+  CHECK(contains(error_of([&] { probe(path, "{\"a\":1}", {}); }).what(), "this store knows no keys"));
+  const LoadedPlugin plugin = LoadedPlugin::load(path);
+  CHECK(plugin.name() == name);
+  Store store = plugin.open(request());
+  CHECK(store.info(Call()).id == name);
+  {
+    const BlobReader reader = store.open_blob(Call(), kHello);
+    std::array<uint8_t, 8> bytes{};
+    CHECK(reader.read_cached(0, bytes) == 0);  // neither plugin has it
+    REQUIRE(reader.read_at(Call(), 0, bytes) == 5);
+    CHECK(std::string(bytes.begin(), bytes.begin() + 5) == "hello");
+  }
+  CHECK(store.quarantine_blob(Call(), kHello));  // neither has it: the blob is removed
+  CHECK_FALSE(store.stat_blob(Call(), kHello));
 }
 
 TEST_CASE("a file that can't be loaded or breaks the ABI is one line") {
