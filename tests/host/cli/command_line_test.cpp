@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <sstream>
+
 #include "fixture.hpp"
 
 namespace ipcs::test {
@@ -183,6 +185,45 @@ TEST_CASE("the other shells get every verb and flag too") {
   CHECK_THAT(zsh, Contains("operator'\\''s"));
   CHECK_THAT(fish, Contains("_at 'content'\" -a ingest -d 'store a blob") && Contains("_at 'pin add'\" -l note"));
   CHECK_THAT(fish, Contains("operator\\'s"));
+}
+
+// What a shell prints that runs `script`, which must end well. Its home is `dir`.
+std::string printed(const TempDir& dir, const std::string& shell, const std::string& script) {
+  write_file(dir / "script", script);
+  const std::string command = "env HOME=" + (dir / "") + " " + shell + " " + (dir / "script") + " > " + (dir / "printed") + " 2>&1";
+  const int status = std::system(command.c_str());
+  const std::string text = file_text(dir / "printed");
+  CAPTURE(shell, text);
+  CHECK(status == 0);
+  return text;
+}
+
+TEST_CASE("zsh and fish read their scripts") {
+  const TempDir dir;
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const std::string script = Run(dir, {"completion", shell}).wait().out;
+    CHECK(printed(dir, shell + " -n", script) == "");
+  }
+  CHECK(printed(dir, "zsh -f", "autoload -U compinit && compinit -D\nsource <(" IPCS_BIN_DIR
+                               "/ipcsctl completion zsh)\necho $_comps[ipcsctl]\n") == "_ipcsctl\n");
+}
+
+TEST_CASE("fish completes verbs, flags and their values") {
+  const TempDir dir;
+  const auto offered = [&](const std::string& line) {
+    std::string words;
+    std::istringstream lines(printed(dir, "fish --no-config", IPCS_BIN_DIR "/ipcsctl completion fish | source\n"
+                                                              "complete -C '" + line + "'\n"));
+    for (std::string each; std::getline(lines, each);) words += each.substr(0, each.find('\t')) + ' ';
+    return words;
+  };
+  CHECK(offered("ipcsctl content i") == "info ingest ");
+  CHECK(offered("ipcsctl backend ") == "copy status ");
+  CHECK(offered("ipcsctl -a content content l") == "label ls ");
+  CHECK(offered("ipcsctl --format ") == "json table ");
+  CHECK(offered("ipcsctl pin add --n") == "--note --no-progress ");
+  CHECK(offered("ipcsctl completion ") == "bash fish zsh ");
+  CHECK(offered("ipcsctl content ingest ref /et") == "/etc/ ");
 }
 
 }  // namespace
