@@ -132,8 +132,8 @@ func TestNamespaces(t *testing.T) {
 		}
 		return err
 	})
-	// containerd asks ipcsd, within a transaction, whether a blob that two is to have is there.
-	best(t, "Writer of one's blob in two", infoP99, laneSamples/4, func(i int) error {
+	// containerd asks ipcsd, within a transaction that writes, whether a blob that two is to have is there.
+	best(t, "Writer of one's blob in two", commitP99, laneSamples/4, func(i int) error {
 		d := hung[i%len(hung)]
 		w, err := c.store.Writer(c.two, content.WithRef("shared"), content.WithDescriptor(d))
 		if err != nil {
