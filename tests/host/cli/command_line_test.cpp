@@ -218,7 +218,7 @@ TEST_CASE("fish completes verbs, flags and their values") {
     return words;
   };
   CHECK(offered("ipcsctl content i") == "info ingest ");
-  CHECK(offered("ipcsctl backend ") == "copy status ");
+  CHECK(offered("ipcsctl backend ") == "copy repair status ");
   CHECK(offered("ipcsctl -a content content l") == "label ls ");
   CHECK(offered("ipcsctl --format ") == "json table ");
   CHECK(offered("ipcsctl pin add --n") == "--note --no-progress ");

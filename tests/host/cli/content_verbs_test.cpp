@@ -57,7 +57,9 @@ TEST_CASE("ingest looks at the size of what is stored already") {
   Control control;
   const std::string digest = digest_of("hello").to_string();
   check_out(control.ctl_with("hello", {"content", "ingest", "r"}), digest + "\n");
-  check_out(control.ctl({"content", "ingest", "r", "--expected-digest", digest, "--expected-size", "5"}), digest + "\n");
+  const Result again = control.ctl({"content", "ingest", "r", "--expected-digest", digest, "--expected-size", "5"});
+  CHECK(again.code == 0);
+  CHECK(again.out == digest + "\n");
   check_failed(control.ctl({"content", "ingest", "r", "--expected-digest", digest, "--expected-size", "6"}), 1,
                "is stored already, and has 5 bytes, not 6");
 }
@@ -225,7 +227,7 @@ TEST_CASE("active and abort") {
   }
   CHECK_THAT(control.ctl({"content", "active"}).out,
              Matches("REF +SIZE +TOTAL +AGE\nlayer-1 +5B +10B +\\d+ \\w+\nmine\\\\x0a +0B +- +\\d+ \\w+\n"));
-  check_out(control.ctl({"content", "active", "-q", "-r", "lay"}), "layer-1\n");
+  check_out(control.ctl({"content", "active", "-q", "--prefix", "lay"}), "layer-1\n");
   check_out(control.ctl({"content", "active", "-q", "ref~=/^mine/"}), "mine\\x0a\n");
   const Json json = control.ctl({"content", "active", "--format", "json", "--prefix=layer"}).json();
   REQUIRE(json.size() == 1);

@@ -211,7 +211,8 @@ TEST_CASE("chunkers by name") {
                            "fastcdc-64-128-2096897",
                            "fastcdc-64-128-256-512",
                            "fastcdc-64-128-",
-                           "tar"})
+                           "tar-1",
+                           "zstd"})
     CHECK_THAT(refusal([&] { make_chunker(text); }), Contains("chunker") || Contains("fastcdc wants"));
   for (const char* text : {"rabin", "rabin-16-32-64", "buzhash"})
     CHECK_THAT(refusal([&] { make_chunker(text); }, Code::kUnimplemented), Contains(text) && Contains("not offered"));
