@@ -134,6 +134,7 @@ class KuboStore final : public plugin::ContentStore,
   std::condition_variable tidy_wake_;
   bool tidy_now_ = false, over_ = false;
   std::string tidied_claim_;  // the claim that was hashed last
+  std::atomic<int> repairs_{0};  // under way, which hash claims themselves
   std::thread tidy_thread_;
 };
 

@@ -300,7 +300,14 @@ class Walk {
 }  // namespace
 
 plugin::Repaired KuboStore::repair(const plugin::Call& call, bool dry_run, const plugin::RepairSink& sink) {
-  if (!dry_run) require_writable("repair");
+  if (dry_run) return Walk(*this, call, dry_run, sink).run();
+  require_writable("repair");
+  // Claims are left to the walk, which is to tell of those that it finds damaged.
+  struct Under {
+    explicit Under(std::atomic<int>& repairs) : count(repairs) { ++count; }
+    ~Under() { --count; }
+    std::atomic<int>& count;
+  } under(repairs_);
   return Walk(*this, call, dry_run, sink).run();
 }
 

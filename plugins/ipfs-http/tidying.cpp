@@ -48,6 +48,7 @@ void KuboStore::tidy() {
 bool KuboStore::tidy_once(const plugin::Call& call) {
   do_chores(call);
   drop_pins(call);
+  if (repairs_ > 0) return true;
   // One that fails must not keep the others from their turn.
   auto claims = index_.claims(tidied_claim_, 1);
   if (claims.empty() && !tidied_claim_.empty()) claims = index_.claims({}, 1);

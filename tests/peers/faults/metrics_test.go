@@ -50,7 +50,12 @@ func TestMetrics(t *testing.T) {
 	root, socket := filepath.Join(base, "root"), filepath.Join(base, "s.sock")
 	file := config(t, base, fmt.Sprintf("[metrics]\naddress = %q\n", address))
 	daemon := process.StartWith(t, process.Ipcsd(t), root, socket, append(file, "--root", root, "--address", socket)...)
-	daemon.Connect(daemon.ControlSocket()) // it listens there last, and is ready then
+	daemon.Connect(daemon.ControlSocket()) // it listens there last, and is ready soon after
+	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+		if status, _ := fetched(t, "http://"+address+"/readyz"); status == 200 {
+			break
+		}
+	}
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/nothing": 404} {
 		if status, body := fetched(t, "http://"+address+path); status != want {
 			t.Errorf("%s: %d, %d is due: %s", path, status, want, body)
