@@ -104,6 +104,7 @@ class KuboStore final : public plugin::ContentStore,
   void tidy();
   bool tidy_once(const plugin::Call& call);
   void do_chores(const plugin::Call& call);
+  void do_chore(const plugin::Call& call, const Chore& chore);
   void drop_pins(const plugin::Call& call);
   void look_at_kubo(const plugin::Call& call);
   bool is_being_read(const std::string& digest);

@@ -85,20 +85,30 @@ bool KuboStore::is_being_read(const std::string& digest) {
 void KuboStore::do_chores(const plugin::Call& call) {
   for (const Chore& chore : index_.chores(kPage)) {
     if (is_being_read(chore.digest)) continue;  // its blocks must not go before
-    const auto lock = locks_.lock(call, chore.digest);
-    const std::string path = mfs_path(chore.digest);
-    if (const auto row = index_.find(chore.digest)) {
-      rpc_.mfs_link(call, row->cid, path);  // a commit in its place was broken off: the entry may be that one's
-    } else if (chore.kind == ChoreKind::kRemove) {
-      rpc_.mfs_remove(call, path);
-    } else if (rpc_.mfs_stat(call, path)) {
-      const DigestParts parts = split_digest(chore.digest);
-      const std::string place = config_.prefix + "/quarantine/" + std::string(parts.algorithm);
-      rpc_.mfs_make_directory(call, place);
-      rpc_.mfs_move(call, path, place + "/" + std::string(parts.hex) + "." + std::to_string(now_ns()));
+    try {
+      do_chore(call, chore);
+    } catch (const Error& e) {
+      if (e.code() != Code::kInternal && e.code() != Code::kNotFound && e.code() != Code::kUnknown) throw;
+      // Kubo is there and did not do it: the others must not wait for this one.
+      host_.log(IPCS_LOG_DEBUG, chore.digest + ": " + e.what());
     }
-    index_.finish_chore(chore.digest);
   }
+}
+
+void KuboStore::do_chore(const plugin::Call& call, const Chore& chore) {
+  const auto lock = locks_.lock(call, chore.digest);
+  const std::string path = mfs_path(chore.digest);
+  if (const auto row = index_.find(chore.digest)) {
+    rpc_.mfs_link(call, row->cid, path);  // a commit in its place was broken off: the entry may be that one's
+  } else if (chore.kind == ChoreKind::kRemove) {
+    rpc_.mfs_remove(call, path);
+  } else if (rpc_.mfs_stat(call, path)) {
+    const DigestParts parts = split_digest(chore.digest);
+    const std::string place = config_.prefix + "/quarantine/" + std::string(parts.algorithm);
+    rpc_.mfs_make_directory(call, place);
+    rpc_.mfs_move(call, path, place + "/" + std::string(parts.hex) + "." + std::to_string(now_ns()));
+  }
+  index_.finish_chore(chore.digest);
 }
 
 void KuboStore::drop_pins(const plugin::Call& call) {

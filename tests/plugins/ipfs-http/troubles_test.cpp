@@ -49,6 +49,18 @@ TEST_CASE("no pin is left, and what was removed goes") {
   CHECK_FALSE(world.rpc.block_has(world.own.call(), Dag(large).root));
 }
 
+TEST_CASE("a removal whose entry has gone before holds up nothing") {
+  World world;
+  const std::string first = world.put(some_bytes(1000, 104)), second = world.put(some_bytes(1000, 105));
+  for (const std::string& digest : {first, second}) {
+    CHECK(world.kubo.run({"files", "rm", world.path(digest)}) == 0);
+    CHECK(world.store->remove_blob(world.call, digest));
+  }
+  const Repairer::Observer nobody{[](const Difference&) {}, [](const RepairProgress&) {}};
+  const auto pending = [&] { return Repairer::of(*world.store)->repair(world.call, true, nobody).pending; };
+  CHECK(world.eventually([&] { return pending() == 0; }));
+}
+
 TEST_CASE("Kubo goes away and comes back") {
   RunningKubo kubo;
   World world(kubo);
