@@ -11,7 +11,7 @@ build=(
 quickstart=(containerd runc docker-registry busybox-static curl tar gzip mount)
 tests=(
   catch2 librapidcheck-dev ccache clang-16 libclang-rt-16-dev clang-14 libc++-14-dev libc++abi-14-dev sqlite3
-  python3 python3-venv ca-certificates mmdebstrap rootlesskit systemd uidmap zsh fish
+  python3 python3-venv ca-certificates file mmdebstrap rootlesskit systemd uidmap zsh fish
 )
 services=(containerd docker-registry) # packages that start a service when they are installed
 
