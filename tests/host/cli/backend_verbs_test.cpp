@@ -135,7 +135,7 @@ TEST_CASE("pin audit and backend repair say what differs, and fail while any is 
     world.memory->put(digest_of("two").to_string(), bytes_of("two"));
   });
   const std::string two = digest_of("two").to_string();
-  RepairingStore::guards = {"QmGuard"};
+  RepairingStore::set_guards({"QmGuard"});
   Result audit = control.ctl({"pin", "audit"});
   CHECK(audit.out == "leaked      QmGuard  a pin\nleaked      " + two + "  it is stored, but nobody holds it\nleaked:   2\nmissing:  0\n");
   CHECK(audit.err == "audited 2 blobs, 40B, 1 of them not hashed yet\n"
@@ -158,7 +158,7 @@ TEST_CASE("pin audit and backend repair say what differs, and fail while any is 
   CHECK(repair.out == "leaked      QmGuard  a pin; mended\nleaked      " + two + "  it is stored, but nobody holds it; mended\n");
   CHECK_THAT(repair.err, StartsWith("2 differences mended in ") && Contains(": 2 blobs, 40B"));
   CHECK(repair.code == 0);
-  RepairingStore::guards.clear();
+  RepairingStore::set_guards({});
   audit = control.ctl({"pin", "audit"});
   CHECK(audit.out == "leaked:   0\nmissing:  0\n");
   CHECK(audit.code == 0);
@@ -174,7 +174,7 @@ TEST_CASE("audit and repair are refused in one line where the backend has no ind
 TEST_CASE("an interrupted repair ends in the daemon too") {
   Control control(make_repairing);
   World& world = control.world;
-  RepairingStore::guards.assign(1000, "QmGuard");
+  RepairingStore::set_guards(std::vector<std::string>(1000, "QmGuard"));
   std::atomic<int> steps{0};
   world.memory->set_on_call([&](const char* function, const plugin::Call&) {
     if (std::string_view(function) != "repair") return;
@@ -194,7 +194,7 @@ TEST_CASE("an interrupted repair ends in the daemon too") {
     return std::exchange(before, steps.load()) == steps;
   }));
   CHECK(steps < 900);
-  RepairingStore::guards.clear();
+  RepairingStore::set_guards({});
 }
 
 }  // namespace

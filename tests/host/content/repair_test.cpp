@@ -45,7 +45,7 @@ TEST_CASE("blobs that nobody holds and holds without bytes are found; the former
   w.memory->blobs.erase(lost.to_string());
   w.memory->put(cut.to_string(), bytes_of("c"));
   w.memory->put(digest_of("stranger").to_string(), bytes_of("stranger"));
-  RepairingStore::guards = {"QmGuard"};
+  RepairingStore::set_guards({"QmGuard"});
 
   const Outcome audit = repair(w, true);
   CHECK((audit.report.leaked == 2 && audit.report.missing == 1 && audit.report.damaged == 1 && audit.report.left == 4));
@@ -56,13 +56,13 @@ TEST_CASE("blobs that nobody holds and holds without bytes are found; the former
   CHECK(w.listed(w.b) == names({digest_of("stranger")}));
   const Outcome again = repair(w, true);
   CHECK((again.report.leaked == 1 && again.report.missing == 1 && again.report.damaged == 1));
-  RepairingStore::guards.clear();
+  RepairingStore::set_guards({});
 }
 
 TEST_CASE("who is told can end it") {
   World w;
   make_repairing(w);
-  RepairingStore::guards = {"QmOne", "QmTwo"};
+  RepairingStore::set_guards({"QmOne", "QmTwo"});
   int told = 0;
   const Repairer::Observer observer{[&](const Difference&) {
                                       ++told;
@@ -71,5 +71,5 @@ TEST_CASE("who is told can end it") {
                                     {}};
   CHECK(code_of([&] { content::repair(w.call, *w.content, {}, false, observer); }) == Code::kAborted);
   CHECK(told == 1);
-  RepairingStore::guards.clear();
+  RepairingStore::set_guards({});
 }

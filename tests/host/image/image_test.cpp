@@ -1,4 +1,5 @@
 // Images rewritten, fetched and compared over a control socket.
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -272,12 +273,17 @@ TEST_CASE("files are counted once by their content, on a backend without DAGs, t
   const std::string common = "what both of them have";
   const std::string tar_a = test::tar({{"one", common}, {"again", common}, {"a", "only here"}, {"empty", ""}});
   const std::string tar_b = test::tar({{"elsewhere", common}, {"b", "there"}});
-  const auto report = [](const oci::Descriptor& blob, uint64_t done, const std::string&) { CHECK(done == blob.size()); };
+  std::atomic<int> whole{0}, partial{0};  // layers are read by several threads
+  const auto report = [&](const oci::Descriptor& blob, uint64_t done, const std::string&) {
+    ++(done == blob.size() ? whole : partial);
+  };
   const Comparison comparison =
       compare(store,
               {{"A", image(a, test::packed(tar_a, test::Packing::kGzip), oci::kOciLayerGzip)},
                {"B", image(b, test::packed(tar_b, test::Packing::kZstd), oci::kOciLayerZstd)}},
               {By::kFiles, By::kBlobs}, report, node.call);
+  CHECK(whole == 2);
+  CHECK(partial == 0);
   REQUIRE(comparison.granularities.size() == 2);
   const Granularity& files = comparison.granularities[0];
   CHECK(files.name == "files");
