@@ -23,7 +23,7 @@ def run(ipcsd: Path, programs: Path, directory: Path, counts, say):
             configs[-1].write_text(f'version = 1\n[plugins.ipfs-http]\napi = "{kubos[-1].api}"\n')
         child = command_in_background([programs / "bench", "--ipcsd", ipcsd, "--ipcsctl", ipcsd.parent / "ipcsctl",
                                        "--directory", directory,
-                                       "--kubo", ",".join(str(config) for config in configs),
+                                       "--kubo-configs", ",".join(str(config) for config in configs),
                                        "--scale", ",".join(str(count) for count in counts)])
         found, said = {}, []
         for line in child.stdout:

@@ -57,7 +57,7 @@ func main() {
 	only := flag.String("only", "", "comma-separated measures; all without it")
 	counts := flag.String("scale", "", "comma-separated numbers of blobs, growing: measures stores of these sizes and nothing else")
 	ipcsctl := flag.String("ipcsctl", "", "for --scale: the tool")
-	kubo := flag.String("kubo", "", "for --scale: comma-separated configurations of the backend ipfs-http, a Kubo for each store; without it only local is measured")
+	kubo := flag.String("kubo-configs", "", "for --scale: comma-separated configurations of the backend ipfs-http, a Kubo for each store; without it only local is measured")
 	flag.Parse()
 	if *counts != "" && *ipcsd != "" && *directory != "" {
 		if err := scaleAll(*ipcsd, *ipcsctl, *kubo, *directory, *counts); err != nil {
@@ -113,9 +113,9 @@ func scaleAll(ipcsd, ipcsctl, kubo, directory, counts string) error {
 	}
 	var local, http []side
 	for i := range sizes {
-		local = append(local, side{"local", ipcsd, []string{"--backend", "local"}})
+		local = append(local, side{"local", ipcsd, []string{"--backend", "local"}, ""})
 		if kubo != "" {
-			http = append(http, side{"ipfs-http", ipcsd, []string{"--backend", "ipfs-http", "--config", configs[i]}})
+			http = append(http, side{"ipfs-http", ipcsd, []string{"--backend", "ipfs-http", "--config", configs[i]}, ""})
 		}
 	}
 	if err := scale(local, directory, ipcsctl, sizes); err != nil || kubo == "" {

@@ -46,7 +46,7 @@ func scale(sides []side, directory, ipcsctl string, sizes []int) error {
 		defer s.stop()
 		g := &grown{server: s}
 		if g.held, err = fill(s, size); err != nil {
-			return fmt.Errorf("%s, %d blobs: %w\n%s", name, size, err, s.output.String())
+			return fmt.Errorf("%s, %d blobs: %w\n%s", name, size, err, s.output())
 		}
 		stores = append(stores, g)
 	}
