@@ -140,8 +140,13 @@ class Ipcsd:
 
     def ingest_bytes(self):
         """Bytes that have arrived of blobs not committed yet."""
-        directory = self.store / "ipcs-ingest"
-        return sum(path.stat().st_size for path in directory.iterdir()) if directory.exists() else 0
+        directory, total = self.store / "ipcs-ingest", 0
+        for path in directory.iterdir() if directory.exists() else ():
+            try:
+                total += path.stat().st_size
+            except FileNotFoundError:
+                continue  # it has just become a blob
+        return total
 
 
 def _accepts(path):
