@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <istream>
+#include <sstream>
 
 #include "ipcs/error.hpp"
 #include "oci/connect.hpp"
@@ -49,6 +51,19 @@ class WithoutSigpipe {
   sigset_t pipe_;
   sigset_t before_;
 };
+
+// The status as it came. Poco keeps it in an enumeration that ends at 511, so that getStatus() is undefined for what a
+// strange server may send; the library's own write() shows the number.
+int status_of(const HTTPResponse& response, const std::string& host) {
+  std::ostringstream head;
+  response.write(head);
+  const std::string text = head.str();
+  int status = 0;
+  std::from_chars(text.data() + text.find(' ') + 1, text.data() + text.size(), status);
+  if (status < 100 || status > 599)  // RFC 9110, 15
+    throw Error(Code::kUnavailable, host + ": the answer's status " + std::to_string(status) + " is none of HTTP's");
+  return status;
+}
 
 std::string describe(const Poco::Exception& error) {
   const std::string text = one_line(error.displayText());
@@ -90,6 +105,7 @@ struct HttpResponse::Exchange {
   HttpClient& client;
   std::unique_ptr<HttpClient::Connection> connection;
   HTTPResponse response;
+  int status = 0;
   std::istream* body = nullptr;       // of unknown length
   std::optional<uint64_t> remaining;  // of known length
   uint64_t unrewarded = 0;            // bytes since the watch's limit was moved
@@ -126,7 +142,7 @@ HttpResponse::~HttpResponse() {
 }
 
 int HttpResponse::status() const noexcept {
-  return exchange_->response.getStatus();
+  return exchange_->status;
 }
 const std::string& HttpResponse::reason() const noexcept {
   return exchange_->response.getReason();
@@ -282,10 +298,9 @@ std::unique_ptr<HttpClient::Connection> HttpClient::connect(const Url& url, cons
       HTTPResponse response;
       response.setFieldLimit(kMaxFields);
       tunnel.receiveResponse(response);
-      if (response.getStatus() != 200) {
-        throw Error(Code::kUnavailable,
-                    "the proxy " + proxy->authority() + " answers " + std::to_string(response.getStatus()));
-      }
+      const std::string name = "the proxy " + proxy->authority();
+      if (const int status = status_of(response, name); status != 200)
+        throw Error(Code::kUnavailable, name + " answers " + std::to_string(status));
       socket = tunnel.detachSocket();
     }
     return std::make_unique<Connection>(tls_handshake(socket, url.host, context_for(url)), key);
@@ -371,7 +386,7 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
     // Poco takes a header that is cut off for a whole one.
     if (exchange->guard->ended()) throw Error(Code::kUnavailable, host + ": no answer in time");
     HTTPResponse& response = exchange->response;
-    const int status = response.getStatus();
+    const int status = exchange->status = status_of(response, host);
     const bool bodiless = request.method == "HEAD" || status == 204 || status == 304;
     if (response.has("Content-Length") && !response.getChunkedTransferEncoding()) {
       exchange->remaining =

@@ -19,6 +19,17 @@ namespace {
 constexpr size_t kMaxLine = 8 << 10;  // bytes of a chunk's size or of a field behind a body
 constexpr size_t kMaxTrailers = 64;
 
+// The status as it came, from 0 to 999. Poco keeps it in an enumeration that ends at 511, so that getStatus() is undefined
+// for what a strange server may send; the library's own write() shows the number.
+int status_of(const Poco::Net::HTTPResponse& response) {
+  std::ostringstream head;
+  response.write(head);
+  const std::string text = head.str();
+  int status = 0;
+  std::from_chars(text.data() + text.find(' ') + 1, text.data() + text.size(), status);
+  return status;
+}
+
 class HttpConnection final : public Connection, private Poco::Net::HTTPClientSession {
  public:
   HttpConnection(const Poco::Net::StreamSocket& socket, const Address& address, std::unique_ptr<Waiting> waiting)
@@ -66,8 +77,12 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
     const Use use(*this, patience);
     Poco::Net::HTTPResponse response;
     Poco::Int64 length = 0;
+    int status = 0;
     guarded([&] {
       receiveResponse(response);
+      status = status_of(response);
+      if (status < 100 || status > 599)  // RFC 9110, 15
+        throw Error(Code::kInternal, "the answer is no HTTP (its status is " + std::to_string(status) + ")");
       length = response.getContentLength64();
       if (length < 0 && length != Poco::Net::HTTPMessage::UNKNOWN_CONTENT_LENGTH)
         throw Error(Code::kInternal, "the answer is no HTTP (its length is negative)");
@@ -83,7 +98,7 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
       if (until_close_) keep_alive_ = false;
     }
     trailers_.clear();
-    return {response.getStatus(), response.getReason(), response.getContentType()};
+    return {status, response.getReason(), response.getContentType()};
   }
 
   size_t read(const Patience& patience, std::span<uint8_t> out) override {
