@@ -53,7 +53,7 @@ class WriteSession {
 
   // Whether answering this message, with `size` bytes of data, waits for nothing. It is the next for on_message then.
   bool stays_in_memory(WriteAction action, const std::string& ref, const std::string& expected, uint64_t size) {
-    if (writer_) return action == WriteAction::kWrite && expected.empty() && writer_->keeps_in_memory(size);
+    if (writer_) return action != WriteAction::kCommit && expected.empty() && writer_->keeps_in_memory(size);
     if (action != WriteAction::kStat || !content_.begins_anew(client_, ref)) return false;
     // Remembered: a row that comes meanwhile must not have the backend asked here.
     unknown_ = !expected.empty() && content_.is_unknown(expected);

@@ -1,7 +1,6 @@
 // Digest parsing and hashing with OpenSSL.
+#define OPENSSL_SUPPRESS_DEPRECATED  // see the README
 #include "oci/digest.hpp"
-
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -15,13 +14,12 @@ struct Registered {
   Algorithm algorithm;
   std::string_view name;
   size_t hex_digits;
-  const EVP_MD* (*evp)();
 };
 
 constexpr std::array kRegistered{
-    Registered{Algorithm::kSha256, "sha256", 64, EVP_sha256},
-    Registered{Algorithm::kSha384, "sha384", 96, EVP_sha384},
-    Registered{Algorithm::kSha512, "sha512", 128, EVP_sha512},
+    Registered{Algorithm::kSha256, "sha256", 64},
+    Registered{Algorithm::kSha384, "sha384", 96},
+    Registered{Algorithm::kSha512, "sha512", 128},
 };
 
 const Registered& entry(Algorithm algorithm) noexcept { return kRegistered[static_cast<size_t>(algorithm)]; }
@@ -39,8 +37,6 @@ std::string to_text(Algorithm algorithm, std::span<const uint8_t> raw) {
   }
   return text;
 }
-
-[[noreturn]] void fail(const char* what) { throw Error(Code::kInternal, std::string("OpenSSL: ") + what + " failed"); }
 
 }  // namespace
 
@@ -77,31 +73,40 @@ Digest Digest::of(std::string_view bytes, Algorithm algorithm) {
   return of(std::span(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), algorithm);
 }
 
-void Hasher::Free::operator()(evp_md_ctx_st* context) const noexcept { EVP_MD_CTX_free(context); }
+Hasher::Hasher(Algorithm algorithm) noexcept : algorithm_(algorithm) { reset(); }
 
-Hasher::Hasher(Algorithm algorithm) : algorithm_(algorithm), context_(EVP_MD_CTX_new()) {
-  if (!context_) fail("EVP_MD_CTX_new");
-  reset();
-}
-Hasher::Hasher(Hasher&&) noexcept = default;
-Hasher& Hasher::operator=(Hasher&&) noexcept = default;
-Hasher::~Hasher() = default;
-
-void Hasher::update(std::span<const uint8_t> bytes) {
-  if (EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) != 1) fail("EVP_DigestUpdate");
+// These functions of OpenSSL fail never, but for a null pointer or a state that was ended.
+void Hasher::update(std::span<const uint8_t> bytes) noexcept {
+  if (auto* state = std::get_if<SHA256_CTX>(&state_)) {
+    ::SHA256_Update(state, bytes.data(), bytes.size());
+  } else {
+    ::SHA512_Update(&std::get<SHA512_CTX>(state_), bytes.data(), bytes.size());
+  }
 }
 
 Digest Hasher::digest() const {
-  const std::unique_ptr<evp_md_ctx_st, Free> copy(EVP_MD_CTX_new());
-  if (!copy || EVP_MD_CTX_copy_ex(copy.get(), context_.get()) != 1) fail("EVP_MD_CTX_copy_ex");
-  std::array<uint8_t, EVP_MAX_MD_SIZE> raw;
-  unsigned size = 0;
-  if (EVP_DigestFinal_ex(copy.get(), raw.data(), &size) != 1) fail("EVP_DigestFinal_ex");
-  return Digest(algorithm_, to_text(algorithm_, std::span(raw).first(size)));
+  std::array<uint8_t, SHA512_DIGEST_LENGTH> raw;
+  auto copy = state_;
+  if (auto* state = std::get_if<SHA256_CTX>(&copy)) {
+    ::SHA256_Final(raw.data(), state);
+  } else {
+    ::SHA512_Final(raw.data(), &std::get<SHA512_CTX>(copy));  // of as many bytes as the start says
+  }
+  return Digest(algorithm_, to_text(algorithm_, std::span(raw).first(entry(algorithm_).hex_digits / 2)));
 }
 
-void Hasher::reset() {
-  if (EVP_DigestInit_ex(context_.get(), entry(algorithm_).evp(), nullptr) != 1) fail("EVP_DigestInit_ex");
+void Hasher::reset() noexcept {
+  switch (algorithm_) {
+    case Algorithm::kSha256:
+      ::SHA256_Init(&state_.emplace<SHA256_CTX>());
+      break;
+    case Algorithm::kSha384:
+      ::SHA384_Init(&state_.emplace<SHA512_CTX>());
+      break;
+    case Algorithm::kSha512:
+      ::SHA512_Init(&state_.emplace<SHA512_CTX>());
+      break;
+  }
 }
 
 }  // namespace ipcs::oci

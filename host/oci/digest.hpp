@@ -1,16 +1,16 @@
 // Content digests as the OCI image specification writes them: "<algorithm>:<lower-case hex>".
 #pragma once
 
+#include <openssl/sha.h>
+
 #include <compare>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-
-struct evp_md_ctx_st;
+#include <variant>
 
 namespace ipcs::oci {
 
@@ -46,27 +46,21 @@ class Digest {
   std::string text_;
 };
 
-// Computes a digest over bytes that arrive bit by bit. Movable; one thread at a time.
+// Computes a digest over bytes that arrive bit by bit. A value; one thread at a time.
 class Hasher {
  public:
-  explicit Hasher(Algorithm algorithm = Algorithm::kSha256);
-  Hasher(Hasher&&) noexcept;
-  Hasher& operator=(Hasher&&) noexcept;
-  ~Hasher();
+  explicit Hasher(Algorithm algorithm = Algorithm::kSha256) noexcept;
 
-  void update(std::span<const uint8_t> bytes);
+  void update(std::span<const uint8_t> bytes) noexcept;
   // The digest of everything so far; more may follow.
   Digest digest() const;
   // Forgets what was hashed.
-  void reset();
+  void reset() noexcept;
   Algorithm algorithm() const noexcept { return algorithm_; }
 
  private:
-  struct Free {
-    void operator()(evp_md_ctx_st* context) const noexcept;
-  };
   Algorithm algorithm_;
-  std::unique_ptr<evp_md_ctx_st, Free> context_;
+  std::variant<SHA256_CTX, SHA512_CTX> state_;  // SHA-384 is SHA-512 from another start, and cut
 };
 
 }  // namespace ipcs::oci

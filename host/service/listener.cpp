@@ -21,6 +21,8 @@
 namespace ipcs::service {
 namespace {
 
+constexpr int kSendBuffer = 1 << 20;  // bytes, and as much again for the kernel's own structures
+
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -80,6 +82,14 @@ void set_access(const Endpoint& endpoint) {
   }
   if (::chmod(endpoint.path.c_str(), endpoint.mode) != 0)
     throw bind_failure(endpoint.path, "its mode can't be set", errno);
+}
+
+// An answer to Read finds room in the socket's buffer at once. Where it does not, gRPC waits for room on a second thread that
+// polls for all, and each part of the answer costs changes of threads. Only root may have more than net.core.wmem_max.
+void hold_an_answer(int fd) noexcept {
+  const int size = kSendBuffer;
+  if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 bool is_shortage(int error) { return error != EAGAIN && error != EINTR && error != ECONNABORTED; }
@@ -169,6 +179,7 @@ bool Listener::accept_waiting() {
     if (content::descriptors_scarce(content::Reserve::kForCatalog)) return warn("descriptors are short"), false;
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+      hold_an_answer(fd);
       silent_.push_back({fd, Clock::now() + silence_});
     } else if (errno == EAGAIN) {
       return true;

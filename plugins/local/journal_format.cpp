@@ -1,7 +1,7 @@
 // Encodes and decodes journal files; every number is little endian.
+#define OPENSSL_SUPPRESS_DEPRECATED  // the one-shot SHA256() looks the algorithm up among EVP's providers, each time
 #include "journal_format.hpp"
 
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -38,9 +38,18 @@ Number get(Bytes bytes, size_t offset) {
   return static_cast<Number>(number);
 }
 
+// Puts the hash of `bytes` at `at`; the three functions are those of one algorithm.
+template <class State>
+void hash(uint8_t* at, Bytes bytes, int (*begin)(State*), int (*update)(State*, const void*, size_t),
+          int (*end)(unsigned char*, State*)) {
+  State state;
+  begin(&state);
+  update(&state, bytes.data(), bytes.size());
+  end(at, &state);
+}
 // Puts the SHA-256 of `bytes` at `at`.
 void put_sum(uint8_t* at, Bytes bytes) {
-  ::SHA256(bytes.data(), bytes.size(), at);
+  hash(at, bytes, ::SHA256_Init, ::SHA256_Update, ::SHA256_Final);
 }
 bool sum_is(Bytes sum, Bytes bytes) {
   uint8_t made[SHA256_DIGEST_LENGTH];
@@ -85,14 +94,18 @@ void append_record(std::vector<uint8_t>& out, uint64_t epoch, uint64_t sequence,
 }
 
 bool names(const DigestParts& digest, std::span<const uint8_t> bytes) {
-  const EVP_MD* const algorithm = digest.algorithm == "sha256"   ? ::EVP_sha256()
-                                  : digest.algorithm == "sha384" ? ::EVP_sha384()
-                                                                 : ::EVP_sha512();
-  uint8_t made[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  if (::EVP_Digest(bytes.data(), bytes.size(), made, &size, algorithm, nullptr) != 1)
-    throw Error(Code::kInternal, "a digest can't be computed");
-  if (digest.hex.size() != size_t{size} * 2) return false;
+  uint8_t made[SHA512_DIGEST_LENGTH];
+  size_t size = SHA512_DIGEST_LENGTH;
+  if (digest.algorithm == "sha256") {
+    size = SHA256_DIGEST_LENGTH;
+    put_sum(made, bytes);
+  } else if (digest.algorithm == "sha384") {
+    size = SHA384_DIGEST_LENGTH;
+    hash(made, bytes, ::SHA384_Init, ::SHA384_Update, ::SHA384_Final);
+  } else {
+    hash(made, bytes, ::SHA512_Init, ::SHA512_Update, ::SHA512_Final);
+  }
+  if (digest.hex.size() != size * 2) return false;
   for (size_t i = 0; i < size; ++i) {
     if (made[i] != (from_hex(digest.hex[2 * i]) << 4 | from_hex(digest.hex[2 * i + 1]))) return false;
   }
