@@ -9,7 +9,7 @@ namespace ipcs::ipld {
 
 // Sizes in bytes. Those of the chunker called "tar" are final: others would cut published files elsewhere.
 struct TarSizes {
-  size_t alone = 64 << 10;    // a file of more stands apart from others
+  size_t alone = 8 << 10;     // a file of more stands apart from others
   size_t large = 256 << 10;   // a file of more is cut
   size_t least = 16 << 10;    // a run of entries does not end before
   size_t target = 64 << 10;   // about which a run has

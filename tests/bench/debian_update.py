@@ -99,6 +99,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="small, large; default: both")
     parser.add_argument("--program", type=Path, default=_TOP / "build/bin/tar_bench", help="default: build/bin/tar_bench")
+    parser.add_argument("--setting", action="append", default=[],
+                        help="measure other sizes than the chunker's, as tar_bench's usage says; may be repeated")
     parser.add_argument("--make-only", action="store_true", help="print the tars")
     arguments = parser.parse_args()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ipcs" / "bench"
@@ -110,7 +112,7 @@ def main():
         if arguments.make_only:
             print(*tars, flush=True)
         else:
-            subprocess.run([arguments.program, *tars, str(_GOALS[name])], check=True)
+            subprocess.run([arguments.program, *tars, str(_GOALS[name]), *arguments.setting], check=True)
 
 
 if __name__ == "__main__":

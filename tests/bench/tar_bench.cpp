@@ -4,10 +4,13 @@
 #include <zstd.h>
 
 #include <atomic>
-#include <cstdlib>
+#include <cstdio>
 #include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 #include "ipcs/error.hpp"
@@ -27,16 +30,38 @@ Bytes read_file(const char* path) {
   return bytes;
 }
 
+constexpr int kLevel = 9;  // as in host/image/framing.hpp
+
+// How a tar is cut and compressed.
+struct Setting {
+  TarSizes sizes;
+  int level = kLevel;
+};
+
+// "ALONE,LARGE,LEAST,TARGET,MOST,CDC_MIN,CDC_AVERAGE,CDC_MAX,LEVEL": TarSizes in KiB, and zstd's level.
+Setting setting_of(const char* text) {
+  Setting setting;
+  TarSizes& sizes = setting.sizes;
+  size_t* const fields[] = {&sizes.alone, &sizes.large, &sizes.least, &sizes.target, &sizes.most, &sizes.cdc_min, &sizes.cdc_average, &sizes.cdc_max};
+  std::istringstream in(text);
+  for (size_t* field : fields) {
+    char comma = 0;
+    if (!(in >> *field >> comma) || comma != ',') throw std::runtime_error(std::string(text) + ": want nine numbers");
+    *field <<= 10;
+  }
+  if (!(in >> setting.level) || !in.eof()) throw std::runtime_error(std::string(text) + ": want nine numbers");
+  return setting;
+}
+
 struct Frames {
   std::vector<Bytes> frames;
   uint64_t bytes = 0;
+  std::map<Cid, uint64_t> blocks;  // of the file's DAG, and their sizes
 };
 
-constexpr int kLevel = 9;  // as in host/image/framing.hpp
-
-Frames frames_of(const Bytes& tar) {
+Frames frames_of(const Bytes& tar, const Setting& setting) {
   std::vector<BytesView> chunks;
-  TarChunker chunker;
+  TarChunker chunker(setting.sizes);
   for (BytesView rest = tar; !rest.empty();) {
     chunks.push_back(rest.first(chunker.cut(rest.first(std::min(rest.size(), chunker.max_size())))));
     rest = rest.subspan(chunks.back().size());
@@ -46,10 +71,11 @@ Frames frames_of(const Bytes& tar) {
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     ZSTD_CCtx* context = ZSTD_createCCtx();
-    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, kLevel);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, setting.level);
     for (size_t i; (i = next++) < chunks.size();) {
       Bytes out(ZSTD_compressBound(chunks[i].size()));
       out.resize(ZSTD_compress2(context, out.data(), out.size(), chunks[i].data(), chunks[i].size()));
+      out.shrink_to_fit();
       result.frames[i] = std::move(out);
     }
     ZSTD_freeCCtx(context);
@@ -58,7 +84,15 @@ Frames frames_of(const Bytes& tar) {
     std::jthread other(work);
     work();
   }
-  for (const Bytes& f : result.frames) result.bytes += f.size();
+  BlockCallback sink([&](const Cid& cid, BytesView block) { result.blocks.emplace(cid, block.size()); });
+  Profile profile = named_profile("default");
+  profile.chunker = "zstd-frames";
+  DagBuilder builder(profile, sink);
+  for (const Bytes& f : result.frames) {
+    result.bytes += f.size();
+    builder.append(f);
+  }
+  builder.finish();
   return result;
 }
 
@@ -83,27 +117,42 @@ uint64_t gzip_size(const Bytes& bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    fmt::print(stderr, "usage: {} OLDER.tar NEWER.tar PERCENT\n", argv[0]);
+  if (argc < 4) {
+    fmt::print(stderr,
+               "usage: {} OLDER.tar NEWER.tar PERCENT [ALONE,LARGE,LEAST,TARGET,MOST,CDC_MIN,CDC_AVERAGE,CDC_MAX,LEVEL …]\n"
+               "ALONE to CDC_MAX are TarSizes in KiB, LEVEL is zstd's; without any: those of the chunker \"tar\"\n",
+               argv[0]);
     return 2;
   }
   try {
-    const Bytes newer = read_file(argv[2]);
+    const double goal = std::stod(argv[3]);
+    std::vector<std::pair<std::string, Setting>> settings;
+    for (int i = 4; i < argc; ++i) settings.emplace_back(argv[i], setting_of(argv[i]));
+    if (settings.empty()) settings.emplace_back("tar", Setting{});
+    const Bytes older = read_file(argv[1]), newer = read_file(argv[2]);
     const double gzip = static_cast<double>(gzip_size(newer));
-    const Frames a = frames_of(read_file(argv[1])), b = frames_of(newer);
-    const std::set<Bytes> known(a.frames.begin(), a.frames.end());
-    std::set<Bytes> moved;
-    uint64_t bytes = 0;
-    for (const Bytes& frame : b.frames) {
-      if (!known.contains(frame) && moved.insert(frame).second) bytes += frame.size();
-    }
-    const double size = static_cast<double>(b.bytes) / gzip, update = 100 * static_cast<double>(bytes) / gzip;
     const auto missed = [](bool is_missed) { return is_missed ? "  missed" : ""; };
-    fmt::print("tar {:.1f} MB, gzip -6 {:.1f} MB\n", static_cast<double>(newer.size()) / 1e6, gzip / 1e6);
-    fmt::print("frames {} in {}: {:.3f} of gzip, goal 1.05{}\n", b.bytes, b.frames.size(), size, missed(size > 1.05));
-    fmt::print("update {} in {}: {:.1f} % of gzip, goal {} %{}\n", bytes, moved.size(), update, argv[3],
-               missed(update > std::atof(argv[3])));
-    fmt::print("--uncompressed: {:.2f} of gzip\n", static_cast<double>(newer.size()) / gzip);
+    fmt::print("tar {:.1f} MB: {:.2f} of gzip -6, {:.1f} MB; goals: size 1.05, update {} %\n", static_cast<double>(newer.size()) / 1e6,
+               static_cast<double>(newer.size()) / gzip, gzip / 1e6, goal);
+    for (const auto& [name, setting] : settings) {
+      const Frames a = frames_of(older, setting), b = frames_of(newer, setting);
+      const std::set<Bytes> known(a.frames.begin(), a.frames.end());
+      std::set<Bytes> moved;
+      uint64_t frame_bytes = 0, block_bytes = 0, blocks = 0;
+      for (const Bytes& frame : b.frames) {
+        if (!known.contains(frame) && moved.insert(frame).second) frame_bytes += frame.size();
+      }
+      for (const auto& [cid, bytes] : b.blocks) {
+        if (a.blocks.contains(cid)) continue;
+        block_bytes += bytes;
+        ++blocks;
+      }
+      const double size = static_cast<double>(b.bytes) / gzip, update = 100 * static_cast<double>(block_bytes) / gzip;
+      fmt::print("{}: {} bytes in {} frames: {:.3f} of gzip{}\n", name, b.bytes, b.frames.size(), size, missed(size > 1.05));
+      fmt::print("  update: {} bytes in {} blocks: {:.2f} % of gzip{}; frames alone {} in {}: {:.2f} %\n", block_bytes, blocks, update,
+                 missed(update > goal), frame_bytes, moved.size(), 100 * static_cast<double>(frame_bytes) / gzip);
+      std::fflush(stdout);
+    }
     return 0;
   } catch (const std::exception& e) {
     fmt::print(stderr, "{}: {}\n", argv[0], e.what());

@@ -163,8 +163,28 @@ TEST_CASE("a change of one file moves the chunks near it alone") {
   CHECK(fresh <= 5);
   CHECK(after.size() > 200);
   const size_t average = joined(before).size() / before.size();
-  CHECK(average > 40'000);
-  CHECK(average < 130'000);
+  CHECK(average > 4'000);
+  CHECK(average < 30'000);
+  // Files below the size from which one stands apart: then there are runs alone.
+  const Bytes small = python_tar("GNU_FORMAT", "for i in range(3000): add(f\"etc/{i}\", 200 + i * 7919 % 6_000)");
+  const size_t run = small.size() / tar_chunks(small).size();
+  CHECK(run > 40'000);
+  CHECK(run < 130'000);
+}
+
+TEST_CASE("another time of all files moves the headers and the small files with them alone") {
+  const std::string body = "for i in range(2000): add(f\"usr/lib/{i}\", 200 + i * 7919 % 20_000, mtime=";
+  const auto before = tar_chunks(python_tar("GNU_FORMAT", body + "1_700_000_000)"));
+  const auto after = tar_chunks(python_tar("GNU_FORMAT", body + "1_750_000_000)"));
+  const std::set<Bytes> known(before.begin(), before.end());
+  size_t fresh = 0, expected = 0;
+  for (const Bytes& chunk : after) fresh += known.contains(chunk) ? 0 : chunk.size();
+  for (size_t i = 0; i < 2000; ++i) {
+    const size_t size = 200 + i * 7919 % 20'000;
+    expected += 512 + (size > TarSizes().alone ? 0 : (size + 511) / 512 * 512);
+  }
+  CHECK(fresh == expected);
+  CHECK(fresh < joined(after).size() / 3);
 }
 
 TEST_CASE("the builder's leaves are the chunks, however the bytes come") {
