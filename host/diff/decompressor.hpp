@@ -5,7 +5,6 @@
 #include <span>
 
 #include "diff/byte_source.hpp"
-#include "diff/fd_source.hpp"
 
 namespace ipcs::diff {
 

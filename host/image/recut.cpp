@@ -17,6 +17,7 @@ namespace ipcs::image {
 namespace {
 
 constexpr size_t kParallel = 4;  // layers at once
+constexpr size_t kPiece = 256 << 10;
 
 bool is_ours(const oci::ImageNode& node) {
   const std::string& type = node.descriptor.media_type();
@@ -45,24 +46,20 @@ RecutLayer recut_layer(Store& store, const oci::Descriptor& layer, const std::op
   std::optional<Framing> framing;
   if (!options.uncompressed) framing.emplace(options.cutter(), spool);
   oci::Hasher tar(diff_id ? diff_id->algorithm() : oci::Algorithm::kSha256);
-  uint64_t size = 0, read = 0;
-  Unpacker unpacker([&](std::span<const uint8_t> bytes) {
-    tar.update(bytes);
-    size += bytes.size();
-    if (framing) {
-      framing->append(bytes);
-    } else {
-      spool.write(bytes);
-    }
+  uint64_t size = 0;
+  LayerTar bytes(store, layer, call, [&](uint64_t read) {
+    if (options.report) options.report(layer, read, "local");
   });
-  store.read(layer, 0,
-             [&](std::span<const uint8_t> bytes) {
-               unpacker.append(bytes);
-               read += bytes.size();
-               if (options.report) options.report(layer, read, "local");
-             },
-             call);
-  unpacker.finish();
+  for (auto piece = bytes.next(kPiece); !piece.empty(); piece = bytes.next(kPiece)) {
+    call.check();
+    tar.update(piece);
+    size += piece.size();
+    if (framing) {
+      framing->append(piece);
+    } else {
+      spool.write(piece);
+    }
+  }
   if (framing) framing->finish();
   if (diff_id && tar.digest() != *diff_id) {
     throw Error(Code::kDataLoss, fmt::format("its tar is {}, which the config calls {}", tar.digest().to_string(),

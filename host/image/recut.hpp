@@ -43,8 +43,8 @@ struct Recut {
 // Reads every layer of an image that the store has, gzip, zstd or plain, told by its first bytes as containerd does, and puts the
 // new one, then the manifests that say so. Uncompressed bytes, and so the configs, are what they were. The same tar and libzstd
 // give the same bytes. Layers of types that are no tar's, and foreign ones, stay. Needs room for four layers in the directory for
-// temporary files. Throws Error kInvalidArgument that names the layer for what is no tar or badly compressed, kDataLoss when a
-// tar is not the one that the config says.
+// temporary files. Throws Error that names the layer: kInvalidArgument for what is no tar, kDataLoss for what is badly compressed or cut
+// off and when a tar is not the one that the config says.
 Recut recut(Store& store, const oci::Image& image, const RecutOptions& options, const oci::Call& call);
 
 // How frames are made: "1.5.4, level 9", libzstd's version and the level; the annotation kFramesAnnotation of each such layer.

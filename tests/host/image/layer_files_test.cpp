@@ -1,7 +1,14 @@
 // The files of a layer, whatever it is packed with and wherever it is cut.
+#include <array>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
 
+#include "host/content/world.hpp"
 #include "host/image/tars.hpp"
 #include "host/oci/sample.hpp"
 #include "image/blob_stream.hpp"
@@ -73,6 +80,39 @@ TEST_CASE("what is no regular file has no content") {
                  entry('2', "soft", "file") + entry('3', "null") + entry('6', "fifo") + kEnd) ==
         Files{{oci::Digest::of("content"), 7}});
   CHECK(files_of(kEnd).empty());
+}
+
+TEST_CASE("of a sparse file the holes count, in every format that GNU tar has") {
+  const test::TempDir dir;
+  const std::string path = dir / "holes";
+  const auto read = [](FILE* file) {
+    std::string bytes;
+    std::array<char, 65536> piece;
+    while (const size_t count = std::fread(piece.data(), 1, piece.size(), file)) bytes.append(piece.data(), count);
+    return bytes;
+  };
+  {
+    std::ofstream file(path, std::ios::binary);
+    for (int i = 0; i < 60; ++i) {
+      file.seekp(i * 65536);
+      file << "data";
+    }
+  }
+  std::filesystem::resize_file(path, 9 << 20);
+  std::ifstream file(path, std::ios::binary);
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  const Files expected{{oci::Digest::of(content), content.size()}};
+  for (const std::string format : {"gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix --sparse-version=1.0"}) {
+    INFO(format);
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
+        ::popen(("tar -cSf - -C " + (dir / "") + " --format=" + format + " holes").c_str(), "r"), &::pclose);
+    REQUIRE(pipe);
+    const std::string tar = read(pipe.get());
+    REQUIRE(tar.size() > 10'000);
+    CHECK(tar.size() < 1 << 20);
+    CHECK(files_of(tar) == expected);
+    CHECK(files_of(test::packed(tar, Packing::kZstd)) == expected);
+  }
 }
 
 TEST_CASE("a layer that is no tar, or ends within one") {
