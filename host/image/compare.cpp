@@ -105,19 +105,22 @@ Comparison compare(Store& store, const std::vector<Compared>& images, const std:
     }
   }
   Tally blocks, blobs, files;
-  const bool dags = wanted(By::kBlocks) || (wanted(By::kBlobs) && store.offers(IPCS_BLOCKS_V1, call));
+  const bool by_blocks = wanted(By::kBlocks);
+  const bool by_roots = !by_blocks && wanted(By::kBlobs) && store.offers(IPCS_LOCATE_V1, call);
   for (const Known& blob : known) {
+    const oci::Digest& digest = blob.descriptor.digest();
     std::string root;  // the same bytes may go by two digests
-    if (dags) {
+    if (by_roots) root = store.cid_of(digest, call);
+    if (by_blocks) {
       store.list_blocks(
-          blob.descriptor.digest(),
+          digest,
           [&](const Block& block) {
             if (root.empty()) root = block.cid;
             blocks.add(block.cid, block.size, blob.images);
           },
           call);
     }
-    blobs.add(root.empty() ? blob.descriptor.digest().to_string() : root, blob.descriptor.size(), blob.images);
+    blobs.add(root.empty() ? digest.to_string() : root, blob.descriptor.size(), blob.images);
   }
   if (wanted(By::kFiles)) count_files(store, known, files, report, call);
   for (const By what : by) {

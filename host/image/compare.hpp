@@ -44,9 +44,10 @@ struct Compared {
   oci::Image image;
 };
 
-// Counts by each of `by`, in their order. For blocks it asks the store for those of every blob, which need
-// IPCS_BLOCKS_V1; for files it reads all layers, with `report` as progress. Throws as Store::list_blocks() and
-// list_layer_files() do, kInvalidArgument for more than kMaxCompared images.
+// Counts by each of `by`, in their order. For blocks it asks the store for those of every blob, which need IPCS_BLOCKS_V1; for
+// blobs without blocks for the CIDs of their roots, where it offers IPCS_LOCATE_V1; for files it reads all layers, with `report`
+// as progress. Throws as Store::list_blocks(), cid_of() and list_layer_files() do, kInvalidArgument for more than kMaxCompared
+// images.
 Comparison compare(Store& store, const std::vector<Compared>& images, const std::vector<By>& by, const Report& report,
                    const oci::Call& call);
 

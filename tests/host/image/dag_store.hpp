@@ -48,8 +48,16 @@ class DagStore final : public memory::Store, public plugin::BlockLister, public 
   using memory::Store::Store;
   const void* extension(std::string_view id) noexcept override { return plugin::extension_of<DagStore>(id); }
 
+  // That of Chunks' root, whatever digest leads to the bytes.
+  std::string cid_of(const plugin::Call& call, std::string_view digest) override {
+    stat_blob(call, digest);
+    const std::lock_guard lock(memory_->mutex);
+    const Bytes& bytes = *memory_->blobs.at(std::string(digest)).bytes;
+    return "root-" + digest_of({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).to_string();
+  }
   std::unique_ptr<plugin::BlockCursor> list_blocks(const plugin::Call& call, std::string_view digest) override {
     stat_blob(call, digest);
+    memory_->enter("list_blocks", call);
     const std::lock_guard lock(memory_->mutex);
     return std::make_unique<Chunks>(*memory_->blobs.at(std::string(digest)).bytes);
   }

@@ -260,6 +260,31 @@ TEST_CASE("blocks are counted once in the bucket of the images that have them") 
   CHECK_THAT(picture, Catch::Contains("Bytes of blocks") && Catch::Contains("Bytes of blobs"));
 }
 
+TEST_CASE("blobs alone are counted by their roots, without a look at their blocks") {
+  Node node;
+  Images source;
+  Daemon store(node.peer, node.control, "test", node.call);
+  const auto config = source.add(oci::kOciConfig, "{}");
+  const auto layer = source.add(oci::kOciLayer, "the same bytes");
+  const auto root = source.add(oci::kOciManifest, oci::test::manifest_text(config, {layer}));
+  const oci::Image image = oci::copy(source, root, store, "", {PlatformChoice::everything(), 1, {}, false}, node.call);
+  const oci::Image p2p = rewrite(store, image, {}, node.call).image;
+  std::atomic<int> listings{0};
+  node.world.memory->on_call = [&](const char* name, const plugin::Call&) { listings += std::string_view(name) == "list_blocks"; };
+  const auto shared = [&](const std::vector<By>& by) {
+    const Comparison found = compare(store, {{"A", image}, {"B", p2p}}, by, {}, node.call);
+    const Granularity& blobs = found.granularities.back();
+    REQUIRE(blobs.name == "blobs");
+    REQUIRE(blobs.buckets.size() == 3);  // the manifests differ in their digests
+    CHECK(blobs.buckets[2].bytes == 2 + layer.size());
+    return blobs.buckets[2].count;
+  };
+  CHECK(shared({By::kBlobs}) == 2);
+  CHECK(listings == 0);
+  CHECK(shared({By::kBlocks, By::kBlobs}) == 2);
+  CHECK(listings == 6);
+}
+
 TEST_CASE("files are counted once by their content, on a backend without DAGs, too") {
   Node node(false);
   Images a, b;
