@@ -260,10 +260,11 @@ struct Listeners {
   std::unique_ptr<service::DiffService> diff;
   service::Lanes lanes;
   const std::shared_ptr<service::ReadMemory> read_memory = std::make_shared<service::ReadMemory>();
+  trace::Exporter* exporter = nullptr;  // none: spans go nowhere
   std::vector<std::unique_ptr<service::Server>> servers;
 
   void add(const config::Socket& socket, content::Content& content, bool is_operator, metrics::Metrics& metrics,
-           trace::Exporter* exporter, const log::Log& log) {
+           const log::Log& log) {
     contents.push_back(
         std::make_unique<service::ContentService>(content, content::Client{socket.name, is_operator}, &metrics, read_memory));
     service::Offer offer{contents.back()->methods(), {}, exporter};
@@ -272,8 +273,7 @@ struct Listeners {
     log.info("listening", {{"client", socket.name}, {"address", socket.address}});
   }
 
-  void add_diff(const config::Socket& socket, diff::Unpacker& unpacker, metrics::Metrics& metrics,
-                trace::Exporter* exporter, const log::Log& log) {
+  void add_diff(const config::Socket& socket, diff::Unpacker& unpacker, metrics::Metrics& metrics, const log::Log& log) {
     diff = std::make_unique<service::DiffService>(unpacker, &metrics);
     servers.push_back(service::Server::start(to_endpoint(socket), service::Offer{diff->methods(), {}, exporter}, lanes, log));
     log.info("listening", {{"client", socket.name}, {"address", socket.address}});
@@ -310,9 +310,10 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   Listeners listeners;
   listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery), log);
   listeners.dag = std::make_unique<service::DagService>(content, log);
-  for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, exporter ? &*exporter : nullptr, log);
-  listeners.add(config.control, content, true, metrics, exporter ? &*exporter : nullptr, log);
-  if (unpacker) listeners.add_diff(config.diff, *unpacker, metrics, exporter ? &*exporter : nullptr, log);
+  if (exporter) listeners.exporter = &*exporter;
+  for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, log);
+  listeners.add(config.control, content, true, metrics, log);
+  if (unpacker) listeners.add_diff(config.diff, *unpacker, metrics, log);
 
   std::optional<content::BackgroundCopy> copy;
   if (config.copy_rate > 0 && stores.both->lacking().count > 0) {
