@@ -1,6 +1,6 @@
 """End-to-end cases with containerd's CRI plugin, as a kubelet uses it. Each is a function that takes a Lab."""
 
-from cases import MIB, expect, expect_equal, gets_of, wait_until_freed
+from checks import MIB, expect, expect_equal, gets_of, wait_until_freed
 from lab import image
 from lab.cri import REGISTRY
 from lab.process import wait_for

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from cases import MIB, expect, expect_equal, expect_runs, wait_until_connected
+from checks import MIB, expect, expect_equal, expect_runs, wait_until_connected
 from lab import image
 from lab.process import wait_for
 

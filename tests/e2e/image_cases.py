@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 
-from cases import MIB, collect_garbage, expect, expect_equal, expect_runs, wait_until_connected
+from checks import MIB, collect_garbage, expect, expect_equal, expect_runs, wait_until_connected
 from lab import image
 from lab.process import wait_for
 

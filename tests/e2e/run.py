@@ -9,13 +9,17 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
+import backend_cases  # noqa: E402
 import cases  # noqa: E402
 import cri_cases  # noqa: E402
 import diff_cases  # noqa: E402
 import image_cases  # noqa: E402
+import restart_cases  # noqa: E402
 from lab.containerd import DEBIAN  # noqa: E402
 from lab.lab import Lab  # noqa: E402
 from lab.process import Failure  # noqa: E402
+
+_MODULES = [cases, restart_cases, backend_cases, cri_cases, image_cases, diff_cases]
 
 
 def main():
@@ -26,7 +30,7 @@ def main():
     parser.add_argument("case", nargs="*")
     arguments = parser.parse_args()
 
-    known = {case.__name__: case for case in cases.CASES + cri_cases.CASES + image_cases.CASES + diff_cases.CASES}
+    known = {case.__name__: case for module in _MODULES for case in module.CASES}
     if arguments.registered:
         if set(arguments.case) != set(known):
             sys.exit(f"registered with ctest, but no case, or the reverse: {set(arguments.case) ^ set(known)}")
