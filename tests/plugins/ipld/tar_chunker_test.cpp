@@ -153,6 +153,13 @@ TEST_CASE("what is no tar, or a cut one, is refused in one line; ends that conta
   CHECK(joined(tar_chunks(behind)) == behind);
 }
 
+TEST_CASE("where tars are cut is final: what was converted once is the same bytes when it is converted again") {
+  std::string sizes;
+  for (const Bytes& chunk : tar_chunks(python_tar("GNU_FORMAT", kEveryKind))) sizes += std::to_string(chunk.size()) + " ";
+  CHECK(sizes.starts_with("3072 110076 79108 67803 68917 86999 81054 68912 72076 106380 77159 18948 62664 "));
+  CHECK(Cid::v0(Multihash::of(HashCode::kSha2_256, as_bytes(sizes))).to_string() == "QmbHBPrJKB6KUkqonZh2aRocDWDrNxq9auZEJViwVugaC8");
+}
+
 TEST_CASE("a change of one file moves the chunks near it alone") {
   const std::string body = "for i in range(3000): add(f\"usr/share/{i % 40}/{i}\", 200 + i * 7919 % 20_000)\n";
   const auto before = tar_chunks(python_tar("GNU_FORMAT", body));
