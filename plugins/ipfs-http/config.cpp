@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ipcs/error.hpp"
+#include "ipcs/plugin_config.hpp"
 #include "kubo/address.hpp"
 
 namespace ipcs::ipfs_http {
@@ -22,26 +23,6 @@ using Json = nlohmann::json;
 constexpr std::array<std::string_view, 7> kKeys = {"state", "api", "auth", "prefix", "timeout", "cache", "full_at"};
 
 [[noreturn]] void reject(const std::string& message) { throw Error(Code::kInvalidArgument, message); }
-
-// Levenshtein distance.
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string_view nearest(std::string_view key) {
-  return *std::min_element(kKeys.begin(), kKeys.end(),
-                           [&](std::string_view a, std::string_view b) { return distance(key, a) < distance(key, b); });
-}
 
 // The text of a key that is there.
 std::string read_text(const Json& config, const std::string& key) {
@@ -101,10 +82,7 @@ std::string authorization(const std::string& auth) {
 Config parse_config(std::string_view json) {
   const Json parsed = Json::parse(json, nullptr, false);
   if (!parsed.is_object()) reject("the configuration of the ipfs-http backend is no JSON object");
-  for (const auto& [key, value] : parsed.items()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
-      reject("unknown key \"" + key + "\" (did you mean \"" + std::string(nearest(key)) + "\"?)");
-  }
+  for (const auto& [key, value] : parsed.items()) plugin::check_key(key, kKeys);
   Config config;
   if (!parsed.contains("state")) reject("key \"state\" is missing: the directory of the index");
   config.state = read_text(parsed, "state");

@@ -1,14 +1,13 @@
 // Checks the configuration key by key.
 #include "config.hpp"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
-#include <vector>
 
 #include "ipcs/error.hpp"
+#include "ipcs/plugin_config.hpp"
 
 namespace ipcs::local {
 namespace {
@@ -21,26 +20,6 @@ constexpr uint64_t kLeastJournal = 64 << 10, kLargestJournal = 1 << 30;
 
 [[noreturn]] void reject(const std::string& message) {
   throw Error(Code::kInvalidArgument, message);
-}
-
-// Levenshtein distance.
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string_view nearest(std::string_view key) {
-  return *std::min_element(kKeys.begin(), kKeys.end(),
-                           [&](std::string_view a, std::string_view b) { return distance(key, a) < distance(key, b); });
 }
 
 uint64_t read_size(const Json& value, const std::string& key) {
@@ -71,10 +50,7 @@ uint64_t parse_size(std::string_view text, std::string_view key) {
 Config parse_config(std::string_view json) {
   const Json parsed = Json::parse(json, nullptr, false);
   if (!parsed.is_object()) reject("the configuration of the local backend is no JSON object");
-  for (const auto& [key, value] : parsed.items()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
-      reject("unknown key \"" + key + "\" (did you mean \"" + std::string(nearest(key)) + "\"?)");
-  }
+  for (const auto& [key, value] : parsed.items()) plugin::check_key(key, kKeys);
   Config config;
   const auto path = parsed.find("path");
   if (path == parsed.end()) reject("key \"path\" is missing: the directory of the store");
