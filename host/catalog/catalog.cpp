@@ -11,7 +11,11 @@ namespace {
 // A held blob b is one that has a claim or a finished pin. Rows of blobs have a claim or a pin of either kind.
 #define IPCS_IS_CLAIMED \
   "EXISTS(SELECT 1 FROM clients n CROSS JOIN claims h ON h.client = n.name AND h.digest = b.digest)"
-#define IPCS_IS_HELD "(NOT EXISTS(SELECT 1 FROM pins p WHERE p.digest = b.digest AND p.pending) OR " IPCS_IS_CLAIMED ")"
+// Pending pins are few, so most rows are known to be held by looking for one.
+#define IPCS_IS_HELD                                                              \
+  "(NOT EXISTS(SELECT 1 FROM pins p WHERE p.digest = b.digest AND p.pending)"     \
+  " OR EXISTS(SELECT 1 FROM pins p WHERE p.digest = b.digest AND NOT p.pending)" \
+  " OR " IPCS_IS_CLAIMED ")"
 
 // Columns: size, created_ns, updated_ns, labels.
 Blob blob_of(const Digest& digest, const Statement& row, int first = 0) {
@@ -249,18 +253,22 @@ Totals Catalog::totals() const {
     // One statement, so one moment. All rows of blobs less those that a pending pin alone holds, which are few. Halves
     // of sizes are added up apart, where no sum can overflow.
     Statement row(db,
-                  "WITH pending AS (SELECT b.size FROM pins p JOIN blobs b ON b.digest = p.digest WHERE p.pending"
-                  " AND NOT " IPCS_IS_CLAIMED
+                  "WITH pending AS (SELECT b.size FROM (SELECT DISTINCT digest FROM pins WHERE pending) p"
+                  " JOIN blobs b ON b.digest = p.digest WHERE NOT " IPCS_IS_HELD
                   "),"
                   " less(n, high, low) AS"
                   " (SELECT count(*), ifnull(sum(size >> 32), 0), ifnull(sum(size & 0xffffffff), 0) FROM pending)"
                   " SELECT count(b.digest) - less.n, ifnull(sum(b.size >> 32), 0) - less.high,"
                   " ifnull(sum(b.size & 0xffffffff), 0) - less.low, (SELECT count(*) FROM claims),"
-                  " (SELECT count(*) FROM pins WHERE NOT pending), (SELECT count(*) FROM ingests)"
+                  " (SELECT count(DISTINCT digest) FROM pins WHERE NOT pending), (SELECT count(*) FROM ingests)"
                   " FROM less LEFT JOIN blobs b");
     row.step();
     const auto column = [&](int i) { return static_cast<uint64_t>(row.integer(i)); };
-    return Totals{column(0), (column(1) << 32) + column(2), column(3), column(4), column(5)};
+    return Totals{.blobs = column(0),
+                  .bytes = (column(1) << 32) + column(2),
+                  .claims = column(3),
+                  .ingests = column(5),
+                  .pins = column(4)};
   });
 }
 

@@ -39,17 +39,19 @@ struct Ingest {
   int64_t updated_ns = 0;
 };
 
-// An operator's hold on a blob.
+// A hold on a blob, of the operator or of a tool that works for him. A blob has at most one of each owner.
 struct Pin {
   Digest digest;
   uint64_t size = 0;
   int64_t created_ns = 0;
-  std::string note;  // free text, may be empty
+  std::string note;   // free text, may be empty
+  std::string owner;  // kOperator or a tool's own name, any bytes
 };
 
 struct Totals {
   uint64_t blobs = 0, bytes = 0;  // known and held by a claim or pin
-  uint64_t claims = 0, pins = 0, ingests = 0;
+  uint64_t claims = 0, ingests = 0;
+  uint64_t pins = 0;  // blobs with a pin
 };
 
 // How changed blobs relate: see update_labels.
@@ -139,23 +141,34 @@ class Catalog {
   void forget(const Digest& digest);
 
   // -- pins ----------------------------------------------------------------------------------------------------
-  // Pins a blob whose bytes are there. On return the pin survives a power loss. A pin that is there keeps its creation
-  // time and takes the note. `size` becomes the size of the blob.
-  void pin(const Digest& digest, uint64_t size, int64_t now_ns, const std::string& note);
+  // Owners know nothing of each other: none of these calls but unpin_all() touches the pin of another one. The empty
+  // owner is kOperator.
+  //
+  // Pins a blob whose bytes are there. On return the pin survives a power loss. A pin of the owner that is there keeps
+  // its creation time and takes the note. `size` becomes the size of the blob.
+  void pin(const Digest& digest, uint64_t size, int64_t now_ns, const std::string& note,
+           const std::string& owner = kOperator);
   // As pin(), before the bytes become visible: a pending pin keeps the blob's row and bytes, but find_any, list,
   // pinned, pins and totals know of it only after finish_pin. At open the caller finishes those of pending_pins()
-  // whose blob turned out to exist and cancels the others. Changes nothing where a finished pin is.
-  void begin_pin(const Digest& digest, uint64_t size, int64_t now_ns, const std::string& note);
-  // Makes a pending pin a pin. Nothing happens when there is none.
+  // whose blob turned out to exist and cancels the others. Changes nothing where a finished pin of the owner is.
+  void begin_pin(const Digest& digest, uint64_t size, int64_t now_ns, const std::string& note,
+                 const std::string& owner = kOperator);
+  // Makes the blob's pending pins pins. Nothing happens when there are none.
   void finish_pin(const Digest& digest);
-  // Drops a pending pin, never a finished one. Returns true when nothing holds the blob any more.
+  // Drops the blob's pending pins, never a finished one. Returns true when nothing holds the blob any more.
   bool cancel_pin(const Digest& digest);
   std::vector<Digest> pending_pins() const;
-  // Drops the pin, also a pending one (durably). Returns true when nothing holds the blob any more; false also when
-  // there was no pin.
-  bool unpin(const Digest& digest);
-  bool pinned(const Digest& digest) const;
-  // A page of the pins in the order of their digests; `after` and `limit` as for list().
+  // Drops the owner's pin, also a pending one (durably). Returns true when nothing holds the blob any more; false also
+  // when there was no pin.
+  bool unpin(const Digest& digest, const std::string& owner = kOperator);
+  // The same with the pins of all owners.
+  bool unpin_all(const Digest& digest);
+  bool pinned(const Digest& digest) const;  // by anyone
+  bool pinned(const Digest& digest, const std::string& owner) const;
+  // Who has pinned the blob, sorted.
+  std::vector<std::string> pin_owners(const Digest& digest) const;
+  // A page of the pins in the order of their digests, then of their owners: all those of at most `limit` blobs behind
+  // the digest `after`, as for list().
   std::vector<Pin> pins(const std::string& after, size_t limit) const;
 
   // -- ingests -------------------------------------------------------------------------------------------------

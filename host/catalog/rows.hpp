@@ -14,6 +14,11 @@ inline bool is_operator(const std::string& client) noexcept {
   return client.empty() || client == kOperator;
 }
 
+// The owner of a pin as a column.
+inline std::string owner_column(const std::string& owner) {
+  return owner.empty() ? std::string(kOperator) : owner;
+}
+
 // A size as a column. Throws Error kInvalidArgument when it does not fit.
 inline int64_t size_column(uint64_t size) {
   if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {

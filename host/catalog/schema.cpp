@@ -52,6 +52,22 @@ CREATE TABLE ingests(
 ) WITHOUT ROWID, STRICT;
 )sql";
 
+// Pins have owners.
+constexpr char kVersion2[] = R"sql(
+CREATE TABLE owned_pins(
+  digest BLOB NOT NULL,
+  owner TEXT NOT NULL,
+  created_ns INTEGER NOT NULL,
+  pending INTEGER NOT NULL,
+  note BLOB NOT NULL,
+  PRIMARY KEY(digest, owner)
+) WITHOUT ROWID, STRICT;
+INSERT INTO owned_pins(digest, owner, created_ns, pending, note)
+  SELECT digest, 'operator', created_ns, pending, note FROM pins;
+DROP TABLE pins;
+ALTER TABLE owned_pins RENAME TO pins;
+)sql";
+
 // Looks at the file without changing it. Returns its version and whether it holds nothing at all.
 struct Found {
   int64_t version;
@@ -109,6 +125,7 @@ void copy(Connection& from, const std::string& to_path, const std::string& vfs) 
 std::span<const SchemaStep> schema_steps() {
   static const std::array kSteps{
       SchemaStep{1, [](Connection& connection) { connection.execute(kVersion1); }},
+      SchemaStep{2, [](Connection& connection) { connection.execute(kVersion2); }},
   };
   return kSteps;
 }

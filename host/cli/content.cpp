@@ -90,9 +90,17 @@ std::string clients_text(const google::protobuf::RepeatedPtrField<std::string>& 
   return fmt::format("{} {}", clients.size() == 1 ? "client" : "clients", fmt::join(clients, ", "));
 }
 
+constexpr char kOperator[] = "operator";  // among the owners of pins
+
+// "the operator (pinned), owner image-1 (pinned), client a"; empty where nobody holds it.
 std::string holders_text(const admin_api::HoldersResponse& holders) {
-  if (holders.clients().empty()) return holders.pinned() ? "the operator (pinned)" : "nobody";
-  return (holders.pinned() ? "the operator (pinned), " : "") + clients_text(holders.clients());
+  std::vector<std::string> texts;
+  for (const std::string& owner : holders.pin_owners()) {
+    texts.push_back((owner == kOperator ? "the operator" : "owner " + owner) + " (pinned)");
+  }
+  if (holders.pinned() && texts.empty()) texts.emplace_back("the operator (pinned)");  // says an older ipcsd
+  if (!holders.clients().empty()) texts.push_back(clients_text(holders.clients()));
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 struct DigestArgs {
@@ -105,7 +113,9 @@ int info(Session& session, const DigestArgs& args) {
   if (session.json()) {
     Json json = to_json(blob);
     if (held)
-      json["held_by"] = {{"pinned", held->pinned()}, {"clients", std::vector<std::string>(held->clients().begin(), held->clients().end())}};
+      json["held_by"] = {{"pinned", held->pinned()},
+                         {"pin_owners", std::vector<std::string>(held->pin_owners().begin(), held->pin_owners().end())},
+                         {"clients", std::vector<std::string>(held->clients().begin(), held->clients().end())}};
     session.output.json(json);
     return kOk;
   }
@@ -115,7 +125,10 @@ int info(Session& session, const DigestArgs& args) {
   table.add({"created:", time_text(to_ns(blob.created_at()))});
   table.add({"updated:", time_text(to_ns(blob.updated_at()))});
   table.add({"labels:", labels_text(blob)});
-  if (held) table.add({"held by:", holders_text(*held)});
+  if (held) {
+    const std::string text = holders_text(*held);
+    table.add({"held by:", text.empty() ? "nobody" : text});
+  }
   session.output.table(table);
   return kOk;
 }
@@ -184,17 +197,20 @@ int remove(Session& session, const RemoveArgs& args) {
       }
     }
     const bool kept = was_stored && stored(session, digest);
-    Json clients = Json::array();
+    Json clients = Json::array(), owners = Json::array();
     if (kept) {
       const auto held = holders(session, digest);
-      const bool known = held && !held->clients().empty();
-      session.tell(fmt::format("{}: {} still {} it, so its bytes stay", digest,
-                               known ? clients_text(held->clients()) : std::string("a client"),
-                               known && held->clients_size() > 1 ? "hold" : "holds"));
-      if (held) clients = std::vector<std::string>(held->clients().begin(), held->clients().end());
+      const std::string who = held ? holders_text(*held) : std::string();
+      const int count = held ? held->clients_size() + held->pin_owners_size() : 0;
+      session.tell(fmt::format("{}: {} still {} it, so its bytes stay", digest, who.empty() ? "a client" : who,
+                               count > 1 ? "hold" : "holds"));
+      if (held) {
+        clients = std::vector<std::string>(held->clients().begin(), held->clients().end());
+        owners = std::vector<std::string>(held->pin_owners().begin(), held->pin_owners().end());
+      }
     }
     if (session.json()) {
-      removed.push_back({{"digest", digest}, {"kept", kept}, {"clients", clients}});
+      removed.push_back({{"digest", digest}, {"kept", kept}, {"clients", clients}, {"pin_owners", owners}});
     } else {
       session.output.line(digest);
     }

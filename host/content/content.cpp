@@ -155,7 +155,7 @@ void Content::remove(const Call& call, const Client& client, const Digest& diges
   const auto lock = digests_.lock(digest);
   if (client.is_operator) {
     // What nobody holds is left over from a removal that failed; he may try again.
-    if (catalog_.unpin(digest) || !catalog_.find_any({}, digest)) remove_bytes(call, digest);
+    if (catalog_.unpin(digest, kOperator) || !catalog_.find_any({}, digest)) remove_bytes(call, digest);
     return;
   }
   try {
@@ -218,19 +218,33 @@ Content::Agreement Content::agreement(const Call& call, const Digest& digest) {
   return stored->size == held->size ? Agreement::kAgree : Agreement::kOtherSize;
 }
 
-void Content::pin(const Call& call, const Digest& digest, const std::string& note) {
+void Content::pin(const Call& call, const Digest& digest, const std::string& note, const std::string& owner) {
+  check_owner(owner);
   const auto lock = digests_.lock(digest);
   const auto stored = stores_.stat(call, digest);
   if (!stored) throw_not_found(digest);
   const auto known = catalog_.find_any({}, digest);
   if (known && known->size != stored->size) throw_cut(digest, stored->size, known->size);
-  catalog_.pin(digest, stored->size, now(), note);
+  catalog_.pin(digest, stored->size, now(), note, owner);
 }
 
-void Content::unpin(const Call& call, const Digest& digest) {
+void Content::unpin(const Call& call, const Digest& digest, const std::string& owner) {
+  const auto lock = digests_.lock(digest);
+  if (!catalog_.pinned(digest, owner)) {
+    const auto others = catalog_.pin_owners(digest);
+    throw Error(Code::kNotFound, others.empty()
+                                     ? fmt::format("content {}: not pinned", digest.to_string())
+                                     : fmt::format("content {}: not pinned by {}, but by {}", digest.to_string(),
+                                                   owner.empty() ? "the operator" : printable(owner),
+                                                   fmt::join(others, ", ")));
+  }
+  if (catalog_.unpin(digest, owner)) remove_bytes(call, digest);
+}
+
+void Content::unpin_all(const Call& call, const Digest& digest) {
   const auto lock = digests_.lock(digest);
   if (!catalog_.pinned(digest)) throw Error(Code::kNotFound, fmt::format("content {}: not pinned", digest.to_string()));
-  if (catalog_.unpin(digest)) remove_bytes(call, digest);
+  if (catalog_.unpin_all(digest)) remove_bytes(call, digest);
 }
 
 bool Content::quarantine(const Call& call, const Digest& digest, Stores::Place place, const ChangeWatch::Watch* read) {
@@ -423,7 +437,8 @@ void Content::hold(const Client& client, const Digest& digest, uint64_t size, co
   if (!client.is_operator) return catalog_.claim(client.name, digest, size, now(), labels == nullptr ? nullptr : &kept);
   const auto known = catalog_.find_any({}, digest);
   // The size on record is wrong where a damaged blob was adopted and is healed now.
-  if (!catalog_.pinned(digest) || !known || known->size != size) catalog_.pin(digest, size, now(), {});
+  if (!catalog_.pinned(digest, client.owner) || !known || known->size != size)
+    catalog_.pin(digest, size, now(), {}, client.owner);
   if (labels != nullptr) catalog_.update_labels(client.name, digest, {true, kept}, now());
 }
 

@@ -27,6 +27,7 @@
 namespace ipcs::content {
 
 using catalog::Blob;
+using catalog::kOperator;
 using catalog::Labels;
 using oci::Digest;
 
@@ -35,12 +36,11 @@ using oci::Digest;
 struct Client {
   std::string name;
   bool is_operator = false;
+  std::string owner = kOperator;  // of the operator's: whose pins what he writes and finds gets
 
   // The name under which the catalog lists this client's blobs; empty lists everybody's.
   std::string list_name() const { return is_operator ? std::string() : name; }
 };
-
-using catalog::kOperator;
 
 // The state of an ingest.
 struct IngestStatus {
@@ -116,7 +116,7 @@ class Content {
   // Starts a listing of the client's blobs that match.
   Listing list(const Client& client, Filter filter) const { return Listing(catalog_, client.list_name(), std::move(filter)); }
 
-  // Drops the client's claim (the operator's pin); the bytes go when nothing else holds them. No error when there is
+  // Drops the client's claim (the operator's own pin); the bytes go when nothing else holds them. No error when there is
   // no such blob, and none when the backend can't remove the bytes or the catalog can't drop the claim: that would end
   // containerd's garbage collection. The operator is told when his pin can't be dropped.
   void remove(const Call& call, const Client& client, const Digest& digest);
@@ -139,10 +139,13 @@ class Content {
   // The blob if it is stored; then the client holds it (the operator pins it).
   std::optional<Entry> claim_if_stored(const Call& call, const Client& client, const Digest& digest);
 
-  // Holds a blob for the operator; durable on return. kNotFound.
-  void pin(const Call& call, const Digest& digest, const std::string& note);
-  // Drops the hold. kNotFound when there was none.
-  void unpin(const Call& call, const Digest& digest);
+  // Holds a blob for the operator or a tool of his (catalog::Pin); durable on return. The empty owner is the operator.
+  // kNotFound; kInvalidArgument: the owner's name, as check_owner() says.
+  void pin(const Call& call, const Digest& digest, const std::string& note, const std::string& owner = kOperator);
+  // Drops the owner's hold. kNotFound when there was none; the message says who has one.
+  void unpin(const Call& call, const Digest& digest, const std::string& owner = kOperator);
+  // Drops everybody's. kNotFound when there was none.
+  void unpin_all(const Call& call, const Digest& digest);
 
   // Takes a damaged blob out of service, in the store where it was found, keeping its claims and pins: whoever writes
   // the right bytes heals it. Returns false, and does nothing, when the bytes changed since the watch `read` began, if

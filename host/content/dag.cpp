@@ -18,12 +18,12 @@ void throw_not_offered(const Store& store, const char* id) {
               fmt::format("the backend \"{}\" does not offer {}: its blobs are no DAGs of blocks", store.plugin().name, id));
 }
 
-Adopted adopt_and_pin(const Call& call, Content& content, const std::string& note,
+Adopted adopt_and_pin(const Call& call, Content& content, const std::string& note, const std::string& owner,
                       const std::function<Adopted()>& adopt) {
   for (int attempt = 0;; ++attempt) {
     Adopted adopted = adopt();
     try {
-      content.pin(call, Digest::parse(adopted.digest), note);
+      content.pin(call, Digest::parse(adopted.digest), note, owner);
       return adopted;
     } catch (const Error& e) {
       if (e.code() != Code::kNotFound || attempt > 0) throw;

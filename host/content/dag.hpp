@@ -26,9 +26,9 @@ Feature need(const Store& store, const char* id) {
   throw_not_offered(store, id);
 }
 
-// Runs `adopt`, which makes a blob known to the current store under one more digest, and pins that for the operator. What
+// Runs `adopt`, which makes a blob known to the current store under one more digest, and pins that for `owner`. What
 // was known and not pinned yet belongs to nobody, so it may go before it is pinned; then it is adopted once more.
-Adopted adopt_and_pin(const Call& call, Content& content, const std::string& note,
+Adopted adopt_and_pin(const Call& call, Content& content, const std::string& note, const std::string& owner,
                       const std::function<Adopted()>& adopt);
 
 }  // namespace ipcs::content

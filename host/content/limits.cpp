@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "content/content.hpp"
 
 namespace ipcs::content {
@@ -17,6 +19,12 @@ void check_ref(const std::string& ref) {
   if (ref.size() > kMaxRef)
     throw Error(Code::kInvalidArgument, fmt::format("ref \"{}\": it has {} bytes, {} are accepted", printable(ref),
                                                     ref.size(), kMaxRef));
+}
+
+void check_owner(const std::string& owner) {
+  if (owner.size() > kMaxOwner || !std::all_of(owner.begin(), owner.end(), [](char c) { return c >= ' ' && c <= '~'; }))
+    throw Error(Code::kInvalidArgument, fmt::format("owner \"{}\" of a pin: up to {} characters of printable ASCII are "
+                                                    "accepted", printable(owner), kMaxOwner));
 }
 
 void check_labels(const catalog::Labels& labels) {

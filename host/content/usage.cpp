@@ -59,7 +59,10 @@ Holdings::Page blobs_of(const catalog::Catalog& catalog, const std::string& clie
 Holdings::Page pins_of(const catalog::Catalog& catalog) {
   return [&catalog](const std::string& after) {
     std::vector<Holdings::Row> rows;
-    for (catalog::Pin& pin : catalog.pins(after, kPage)) rows.push_back({std::move(pin.digest), pin.size});
+    for (catalog::Pin& pin : catalog.pins(after, kPage)) {
+      // One of several owners' is enough.
+      if (rows.empty() || rows.back().digest != pin.digest) rows.push_back({std::move(pin.digest), pin.size});
+    }
     return rows;
   };
 }

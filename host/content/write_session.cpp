@@ -7,6 +7,12 @@
 
 namespace ipcs::content {
 
+void WriteSession::pin_for(const std::string& owner) {
+  if (!client_.is_operator) return;
+  check_owner(owner);
+  client_.owner = owner;
+}
+
 void WriteSession::open(const Call& call, const WriteMessage& message) {
   if (message.ref.empty()) throw Error(Code::kInvalidArgument, "first message must have a reference");
   const uint64_t total = message.total > 0 ? static_cast<uint64_t>(message.total) : 0;

@@ -40,6 +40,10 @@ class WriteSession {
  public:
   WriteSession(Content& content, Client client) : content_(content), client_(std::move(client)) {}
 
+  // Before the first message: what is written or found is pinned for `owner`, if the client is the operator. Throws
+  // Error kInvalidArgument as check_owner() does.
+  void pin_for(const std::string& owner);
+
   // Answers as containerd's content server does:
   // - kInvalidArgument: no ref in the first message or one too long, too many labels, a malformed digest, an unknown
   //   action;
@@ -68,7 +72,7 @@ class WriteSession {
   bool names_stored_root(const Call& call, const std::string& digest) const;
 
   Content& content_;
-  const Client client_;
+  Client client_;
   std::optional<Writer> writer_;
   bool unknown_ = false;  // the blob that the first message expects
   uint64_t total_ = 0;

@@ -233,7 +233,7 @@ Digest Writer::commit(const Call& call, uint64_t total, const std::string& expec
   if (digest == actual) content_->quarantine_if_cut(call, digest, size);
   // A pin is durable before its blob is visible; a claim may be lost in a crash, and is then made anew at start.
   const bool pin_begun = client_.is_operator && !content_->catalog_.pinned(digest);
-  if (pin_begun) content_->catalog_.begin_pin(digest, size, content_->now(), {});
+  if (pin_begun) content_->catalog_.begin_pin(digest, size, content_->now(), {}, client_.owner);
   try {
     open_->bytes->commit(call, size, digest.to_string(), actual.to_string());
   } catch (const Error& e) {

@@ -4,14 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
 
+#include "image/run_owner.hpp"
 #include "ipcs/error.hpp"
 
 namespace ipcs::image {
 namespace {
 
-constexpr std::string_view kWork = "ipcsctl image ";  // begins the notes of pins that a run drops at its end
 constexpr auto kDropTime = std::chrono::seconds(30);
 
 // A source of bytes that are there.
@@ -28,6 +27,12 @@ class Bytes : public oci::BlobSource {
   const std::string& bytes_;
 };
 
+constexpr char kOperator[] = "operator";  // among the owners of pins
+
+Adopted adopted(const v1::AdoptResponse& answer) {
+  return {oci::Digest::parse(answer.digest()), answer.cid(), answer.size(), answer.blocks(), answer.block_bytes()};
+}
+
 bool lists(const v1::FeaturesResponse& answer, const char* feature) {
   return std::find(answer.features().begin(), answer.features().end(), feature) != answer.features().end();
 }
@@ -36,22 +41,24 @@ bool lists(const v1::FeaturesResponse& answer, const char* feature) {
 
 Store::Store(Peer peer, const std::string& address, const std::string& work, const oci::Call& call)
     : peer_(std::move(peer)),
-      note_(fmt::format("{}{}, run {:08x}", kWork, work, std::random_device()())),
+      note_("ipcsctl image " + work),
+      owner_(new_run_owner()),
       control_(address, "ipcsd", "ipcsd"),
-      content_(control_, "", ctrd::Content::Checks::kSize),
+      content_(control_, owner_, ctrd::Content::Checks::kSize),
       admin_(v1::Admin::NewStub(peer_.channel)),
       dag_(v1::Dag::NewStub(peer_.channel)) {
-  for (auto& [digest, note] : list_pins(call)) {
-    // What an earlier run left, since it was killed, is taken over by one that touches it.
-    if (!note.starts_with(kWork)) before_.emplace(digest, std::move(note));
+  for (const v1::PinnedBlob& pin : list_pins(call)) {
+    if (pin.owner() == kOperator) before_.insert(pin.digest());
+    if (run_has_ended(pin.owner())) ended_.insert(pin.owner());
   }
+  held_ = !ended_.empty();
 }
 
 Store::~Store() {
   try {
     drop_pins(oci::Call::within(kDropTime));
   } catch (const Error&) {
-    // The daemon has gone. The notes say what the pins were for.
+    // The daemon has gone. The next run drops the pins.
   }
 }
 
@@ -84,6 +91,7 @@ bool Store::has(const oci::Descriptor& blob, const oci::Call& call) {
 }
 
 void Store::put(const oci::Descriptor& blob, oci::BlobSource& source, const oci::Call& call) {
+  held_ = true;  // what is written is pinned for this run from the first
   content_.put(blob, source, {}, call);
   if (!hold(blob.digest(), call)) {
     throw Error(Code::kNotFound,
@@ -105,10 +113,12 @@ Adopted Store::adopt_blob(const oci::Digest& digest, const std::string& chunker,
   message.set_chunker(chunker);
   message.set_profile(profile);
   message.set_note(note_);
+  message.set_owner(owner_);
+  held_ = true;
   Request request(peer_, call);
   v1::AdoptResponse answer;
   check(dag_->AdoptBlob(request.context(), message, &answer), peer_, call);
-  return adopted(answer, call);
+  return adopted(answer);
 }
 
 Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size,
@@ -118,23 +128,12 @@ Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest
   if (digest) message.set_digest(digest->to_string());
   message.set_expected_size(size);
   message.set_note(note_);
+  message.set_owner(owner_);
+  held_ = true;
   Request request(peer_, call);
   v1::AdoptResponse answer;
   check(dag_->AdoptCid(request.context(), message, &answer), peer_, call);
-  return adopted(answer, call);
-}
-
-Adopted Store::adopted(const v1::AdoptResponse& answer, const oci::Call& call) {
-  Adopted result{oci::Digest::parse(answer.digest()), answer.cid(), answer.size(), answer.blocks(),
-                 answer.block_bytes()};
-  // The daemon has given its pin our note, an operator's own too.
-  if (const auto before = before_.find(answer.digest()); before != before_.end()) {
-    pin(result.digest, before->second, call);
-  } else {
-    const std::lock_guard lock(mutex_);
-    held_ = true;
-  }
-  return result;
+  return adopted(answer);
 }
 
 std::string Store::cid_of(const oci::Digest& digest, const oci::Call& call) {
@@ -208,22 +207,19 @@ void Store::import_car(const std::function<std::string()>& next,
 
 void Store::keep(const oci::Digest& digest, const std::string& note, const oci::Call& call) {
   if (before_.contains(digest.to_string())) return;
-  if (!pin(digest, note, call)) throw Error(Code::kNotFound, "blob " + digest.to_string() + ": not in ipcsd any more");
+  if (!pin(digest, note, "", call)) throw Error(Code::kNotFound, "blob " + digest.to_string() + ": not in ipcsd any more");
 }
 
 bool Store::hold(const oci::Digest& digest, const oci::Call& call) {
-  if (before_.contains(digest.to_string())) return true;
-  {
-    const std::lock_guard lock(mutex_);
-    held_ = true;
-  }
-  return pin(digest, note_, call);
+  held_ = true;
+  return pin(digest, note_, owner_, call);
 }
 
-bool Store::pin(const oci::Digest& digest, const std::string& note, const oci::Call& call) {
+bool Store::pin(const oci::Digest& digest, const std::string& note, const std::string& owner, const oci::Call& call) {
   v1::PinRequest message;
   message.set_digest(digest.to_string());
   message.set_note(note);
+  message.set_owner(owner);
   try {
     ask<v1::PinResponse>(peer_, *admin_, &v1::Admin::Stub::Pin, message, call);
     return true;
@@ -233,27 +229,23 @@ bool Store::pin(const oci::Digest& digest, const std::string& note, const oci::C
   }
 }
 
-std::map<std::string, std::string> Store::list_pins(const oci::Call& call) {
+std::vector<v1::PinnedBlob> Store::list_pins(const oci::Call& call) {
   Request request(peer_, call);
   const auto stream = admin_->ListPins(request.context(), {});
-  std::map<std::string, std::string> notes;
+  std::vector<v1::PinnedBlob> pins;
   v1::ListPinsResponse page;
-  while (stream->Read(&page)) {
-    for (const v1::PinnedBlob& pin : page.pins()) notes[pin.digest()] = pin.note();
-  }
+  while (stream->Read(&page)) pins.insert(pins.end(), page.pins().begin(), page.pins().end());
   check(stream->Finish(), peer_, call);
-  return notes;
+  return pins;
 }
 
 void Store::drop_pins(const oci::Call& call) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!std::exchange(held_, false)) return;
-  }
-  for (const auto& [digest, note] : list_pins(call)) {
-    if (note != note_) continue;  // another run has taken it over, or it is to stay
+  if (!held_.exchange(false)) return;
+  for (const v1::PinnedBlob& pin : list_pins(call)) {
+    if (pin.owner() != owner_ && !ended_.contains(pin.owner())) continue;
     v1::UnpinRequest message;
-    message.set_digest(digest);
+    message.set_digest(pin.digest());
+    message.set_owner(pin.owner());
     try {
       ask<v1::UnpinResponse>(peer_, *admin_, &v1::Admin::Stub::Unpin, message, call);
     } catch (const Error& e) {

@@ -4,12 +4,12 @@
 #include <ipcs/v1/admin.grpc.pb.h>
 #include <ipcs/v1/dag.grpc.pb.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,8 +36,9 @@ struct Block {
   bool local = false;
 };
 
-// Whatever is put, found or adopted here is pinned under this run's note until drop_pins(), unless the operator had a
-// pin on it before: that one stays as it is. Any thread, several at once.
+// Whatever is put, found or adopted here is pinned by this run, an owner of its own, until drop_pins(). Pins of the
+// operator and of other runs stay as they are, those of runs that were killed go with this one's. Any thread, several at
+// once.
 class Store : public oci::BlobSource, public oci::BlobTarget {
  public:
   // `peer` is ipcsd's control socket, `address` its path; `work` says in the pins' notes what they are for.
@@ -70,26 +71,26 @@ class Store : public oci::BlobSource, public oci::BlobTarget {
   void import_car(const std::function<std::string()>& next,
                   const std::function<void(const std::vector<std::string>&)>& then, const oci::Call& call);
 
-  // From now on the pin is the operator's, with this note: it stays.
+  // Pins the blob for the operator, with this note, unless he had pinned it before: that stays.
   void keep(const oci::Digest& digest, const std::string& note, const oci::Call& call);
-  // Drops the pins that bear this run's note.
+  // Drops this run's pins and those of runs that had been killed before it began.
   void drop_pins(const oci::Call& call);
 
  private:
-  bool pin(const oci::Digest& digest, const std::string& note, const oci::Call& call);
+  bool pin(const oci::Digest& digest, const std::string& note, const std::string& owner, const oci::Call& call);
   bool hold(const oci::Digest& digest, const oci::Call& call);
-  std::map<std::string, std::string> list_pins(const oci::Call& call);
-  Adopted adopted(const v1::AdoptResponse& answer, const oci::Call& call);
+  std::vector<v1::PinnedBlob> list_pins(const oci::Call& call);
 
   const Peer peer_;
   const std::string note_;
+  const std::string owner_;
   ctrd::Client control_;  // it speaks containerd's Content service
   ctrd::Content content_;
   const std::unique_ptr<v1::Admin::Stub> admin_;
   const std::unique_ptr<v1::Dag::Stub> dag_;
-  std::map<std::string, std::string> before_;  // notes of the operator's pins by digest
-  std::mutex mutex_;
-  bool held_ = false;  // some pin may bear this run's note
+  std::set<std::string> before_;  // digests that the operator had pinned
+  std::set<std::string> ended_;   // owners that are runs which were killed
+  std::atomic<bool> held_{false};  // there may be pins to drop
 };
 
 }  // namespace ipcs::image

@@ -11,6 +11,17 @@
 
 namespace ipcs::service {
 
+namespace {
+
+Caller caller_of(const grpc::GenericServerContext& context) {
+  Caller caller{context.peer(), {}};
+  const auto lease = context.client_metadata().find("containerd-lease");
+  if (lease != context.client_metadata().end()) caller.lease.assign(lease->second.data(), lease->second.size());
+  return caller;
+}
+
+}  // namespace
+
 ActiveCall::ActiveCall(CallContext& context) : context_(context) {
   happens_before(&done_);
   server_context_.AsyncNotifyWhenDone(&done_);
@@ -46,7 +57,7 @@ void ActiveCall::on_accepted(bool ok) {
   }
   method_ = found->second;
   exchange_ = method_->start();
-  if (method_->tells_peer) exchange_->on_peer(server_context_.peer());
+  if (method_->tells_caller) exchange_->on_caller(caller_of(server_context_));
   happens_before(&request_);
   stream_.Read(&message_, &request_);
 }

@@ -224,12 +224,15 @@ grpc::Status AdminService::Status(grpc::ServerContext* context, const v1::Status
 
 grpc::Status AdminService::Pin(grpc::ServerContext* context, const v1::PinRequest* request, v1::PinResponse*) {
   const Rpc rpc(*context, "Pin", log_);
-  return rpc.run([&] { content_.pin(rpc.call(), Digest::parse(request->digest()), request->note()); });
+  return rpc.run([&] { content_.pin(rpc.call(), Digest::parse(request->digest()), request->note(), request->owner()); });
 }
 
 grpc::Status AdminService::Unpin(grpc::ServerContext* context, const v1::UnpinRequest* request, v1::UnpinResponse*) {
   const Rpc rpc(*context, "Unpin", log_);
-  return rpc.run([&] { content_.unpin(rpc.call(), Digest::parse(request->digest())); });
+  return rpc.run([&] {
+    const Digest digest = Digest::parse(request->digest());
+    request->all() ? content_.unpin_all(rpc.call(), digest) : content_.unpin(rpc.call(), digest, request->owner());
+  });
 }
 
 grpc::Status AdminService::ListPins(grpc::ServerContext* context, const v1::ListPinsRequest*,
@@ -248,6 +251,7 @@ grpc::Status AdminService::ListPins(grpc::ServerContext* context, const v1::List
         out->set_size(pin.size);
         out->set_created_ns(pin.created_ns);
         out->set_note(pin.note);
+        out->set_owner(pin.owner);
       }
       if (!stream->Write(response)) throw Error(Code::kCancelled, "the client has gone");
     }
@@ -259,7 +263,8 @@ grpc::Status AdminService::Holders(grpc::ServerContext* context, const v1::Holde
   const Rpc rpc(*context, "Holders", log_);
   return rpc.run([&] {
     const Digest digest = Digest::parse(request->digest());
-    response->set_pinned(content_.catalog().pinned(digest));
+    for (const std::string& owner : content_.catalog().pin_owners(digest)) response->add_pin_owners(owner);
+    response->set_pinned(response->pin_owners_size() > 0);
     for (const std::string& client : content_.catalog().claimants(digest)) response->add_clients(client);
   });
 }

@@ -275,8 +275,11 @@ class Write final : public Exchange {
       : metrics_(scope.metrics),
         open_(held(scope.metrics, &metrics::Metrics::open_writes)),
         session_(scope.content, scope.client) {}
+  // A lease on the control socket is the name of the pins' owner: one of ipcsctl's runs.
+  void on_caller(const Caller& caller) override { lease_ = caller.lease; }
   // WRITE may wait for a network, the others for the disk, and the beginning of a blob for nothing.
   Lane lane(grpc::ByteBuffer& message) override {
+    if (!lease_.empty()) session_.pin_for(std::exchange(lease_, {}));
     parsed_ = message.Length() <= content::OpenIngest::kInMemory;
     if (!parsed_) return is_write(message) ? Lane::kRemote : Lane::kLocal;
     parse(message, &request_);
@@ -317,6 +320,7 @@ class Write final : public Exchange {
   metrics::Metrics* const metrics_;
   const std::optional<metrics::Held> open_;
   content::WriteSession session_;
+  std::string lease_;  // until the first message
   api::WriteContentRequest request_;  // kept between messages for its memory
   bool parsed_ = false;               // request_ is the message
 };
@@ -346,6 +350,7 @@ ContentService::ContentService(content::Content& content, content::Client client
   add<Unary<api::StatusRequest, api::StatusResponse, Lane::kLocal, status>>("Status");
   add<Unary<api::ListStatusesRequest, api::ListStatusesResponse, Lane::kLocal, list_statuses>>("ListStatuses");
   add<Write>("Write");
+  methods_.back().tells_caller = client_.is_operator;
   add<Unary<api::AbortRequest, Empty, Lane::kLocal, abort>>("Abort");
 }
 

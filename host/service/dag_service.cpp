@@ -106,7 +106,7 @@ grpc::Status DagService::AdoptBlob(grpc::ServerContext* context, const v1::Adopt
     const auto adopter = content::need<Adopter>(content_.backend(), IPCS_ADOPT_V1);
     const std::string digest = Digest::parse(request->digest()).to_string();
     set_adopted(content::adopt_and_pin(
-                    rpc.call(), content_, request->note(),
+                    rpc.call(), content_, request->note(), request->owner(),
                     [&] { return adopter.adopt_blob(rpc.call(), digest, request->chunker(), request->profile()); }),
                 response);
   });
@@ -122,7 +122,7 @@ grpc::Status DagService::AdoptCid(grpc::ServerContext* context, const v1::AdoptC
         request->digest().empty() ? std::string() : Digest::parse(request->digest()).to_string();
     set_adopted(
         content::adopt_and_pin(
-            rpc.call(), content_, request->note(),
+            rpc.call(), content_, request->note(), request->owner(),
             [&] { return adopter.adopt_cid(rpc.call(), request->cid(), digest, request->expected_size()); }),
         response);
   });

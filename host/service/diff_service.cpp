@@ -30,7 +30,7 @@ void refuse_payloads(const api::ApplyRequest& request) {
 class Apply final : public Exchange {
  public:
   explicit Apply(diff::Unpacker& unpacker) : unpacker_(unpacker) {}
-  void on_peer(const std::string& peer) override { process_ = diff::process_of(peer); }
+  void on_caller(const Caller& caller) override { process_ = diff::process_of(caller.peer); }
   // For as long as a layer takes: never where Info and COMMIT run.
   Lane lane(grpc::ByteBuffer&) override { return Lane::kRemote; }
   Step on_request(const Call& call, grpc::ByteBuffer& message) override {
@@ -68,7 +68,7 @@ DiffService::DiffService(diff::Unpacker& unpacker, metrics::Metrics* metrics) {
   };
   add("/containerd.services.diff.v1.Diff/Apply",
       [&unpacker]() -> std::unique_ptr<Exchange> { return std::make_unique<Apply>(unpacker); });
-  methods_.back().tells_peer = true;
+  methods_.back().tells_caller = true;
   add("/containerd.services.diff.v1.Diff/Diff",
       []() -> std::unique_ptr<Exchange> { return std::make_unique<Compare>(); });
 }

@@ -37,13 +37,19 @@ enum class Lane {
   kLookUp,  // may wait for the network, a tenth of a second or so: containerd is waiting under a lock
 };
 
+// Who calls.
+struct Caller {
+  std::string peer;   // as gRPC names him
+  std::string lease;  // containerd's header for who is to hold what is written; empty: none
+};
+
 // The handler of one RPC. Its functions never run at the same time, but on different threads. An Error that they throw
 // is the RPC's status.
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  // Who called, as gRPC names him; of methods that want to know, before anything else.
-  virtual void on_peer(const std::string& /*peer*/) {}
+  // Of methods that want to know, before anything else. Must not throw.
+  virtual void on_caller(const Caller&) {}
   // Where on_request(request) is to run, and the steps that follow it. Runs on the thread that took the event.
   virtual Lane lane(grpc::ByteBuffer& request) = 0;
   virtual Step on_request(const Call& call, grpc::ByteBuffer& request) = 0;
@@ -61,7 +67,7 @@ struct Method {
   std::string path;  // "/package.Service/Method"
   std::function<std::unique_ptr<Exchange>()> start;
   metrics::Rpc* metrics = nullptr;  // counts the calls; null: nobody does
-  bool tells_peer = false;          // the exchange's on_peer() is called
+  bool tells_caller = false;        // the exchange's on_caller() is called
 };
 
 }  // namespace ipcs::service

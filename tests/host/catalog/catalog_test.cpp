@@ -197,6 +197,62 @@ TEST_CASE_METHOD(Fixture, "a pin that is there keeps its time and takes the note
   CHECK((rest[0].note == kBytes || catalog->pins("", 1)[0].note == kBytes));
 }
 
+TEST_CASE_METHOD(Fixture, "each owner has a pin of his own on a blob") {
+  catalog->pin(digest(1), 7, 100, "mine");
+  catalog->pin(digest(1), 7, 200, "one", "run 1");
+  catalog->pin(digest(1), 7, 300, "two", "run 2");
+  catalog->pin(digest(1), 7, 400, "two again", "run 2");
+  catalog->pin(digest(2), 1, 1, "", "run 2");
+  reopen();
+  CHECK(catalog->pin_owners(digest(1)) == std::vector<std::string>{kOperator, "run 1", "run 2"});
+  CHECK(catalog->pinned(digest(1), ""));  // the operator
+  CHECK_FALSE(catalog->pinned(digest(2), kOperator));
+  CHECK(catalog->totals().pins == 2);
+  CHECK(catalog->pins("", 100).size() == 4);
+  const Pin again = catalog->pins("", 100)[digest(1) < digest(2) ? 2 : 3];
+  CHECK((again.owner == "run 2" && again.note == "two again" && again.created_ns == 300));
+
+  // A run that ends leaves what another one works on.
+  CHECK_FALSE(catalog->unpin(digest(1), "run 1"));
+  CHECK_FALSE(catalog->unpin(digest(1), "run 1"));
+  CHECK(catalog->find_any("", digest(1)));
+  CHECK_FALSE(catalog->unpin(digest(1)));  // the operator's own
+  CHECK(catalog->pinned(digest(1)));
+  CHECK(catalog->unpin(digest(1), "run 2"));
+  CHECK_FALSE(catalog->find_any("", digest(1)));
+
+  catalog->pin(digest(2), 1, 1, "");
+  CHECK(catalog->unpin_all(digest(2)));
+  CHECK_FALSE(catalog->unpin_all(digest(2)));
+  CHECK(catalog->totals().blobs == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a pending pin beside another owner's") {
+  catalog->pin(digest(1), 7, 1, "", "run 1");
+  catalog->begin_pin(digest(1), 7, 1, "mine");
+  reopen();
+  CHECK(catalog->pending_pins() == std::vector<Digest>{digest(1)});
+  CHECK(catalog->find_any("", digest(1)));
+  CHECK(catalog->list("", "", 10).size() == 1);
+  CHECK(catalog->totals().bytes == 7);
+  CHECK(catalog->pin_owners(digest(1)) == std::vector<std::string>{"run 1"});
+  SECTION("is cancelled") {
+    CHECK_FALSE(catalog->cancel_pin(digest(1)));
+    CHECK(catalog->unpin(digest(1), "run 1"));
+  }
+  SECTION("is finished") {
+    catalog->finish_pin(digest(1));
+    CHECK_FALSE(catalog->unpin(digest(1), "run 1"));
+    CHECK(catalog->pins("", 1).at(0).note == "mine");
+  }
+  SECTION("stays when that goes") {
+    CHECK_FALSE(catalog->unpin(digest(1), "run 1"));
+    CHECK_FALSE(catalog->find_any("", digest(1)));
+    CHECK(catalog->totals().blobs == 0);
+    CHECK(catalog->cancel_pin(digest(1)));
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "a pending pin holds a blob that is not there yet") {
   catalog->begin_pin(digest(1), 7, 100, "note");
   for (int i = 0; i < 2; ++i, reopen()) {

@@ -1,4 +1,5 @@
 // The way from an older schema to a newer one, also when it fails or the power does.
+#include "catalog/encoding.hpp"
 #include "catalog/schema.hpp"
 #include "host/catalog/fixture.hpp"
 #include "host/catalog/power_loss_vfs.hpp"
@@ -38,6 +39,73 @@ TEST_CASE("a migration copies the file and brings it to the newest version in or
   const auto copy = Catalog::open(bak);
   CHECK_FALSE(copy->created());
   CHECK(copy->pins("", 100).size() == 50);
+}
+
+// A catalog of version 1 with 50 pins, the first of them pending, and one claim.
+void make_version_1(const std::string& path, const std::string& vfs) {
+  Connection db(path, vfs, true);
+  CHECK(migrate(db, vfs, schema_steps().first(1)));
+  db.execute("BEGIN");
+  for (int i = 0; i <= 50; ++i) {
+    const std::string key = digest_key(digest(i));
+    Statement(db, "INSERT INTO blobs(digest, size, created_ns, updated_ns) VALUES(?, 7, 1, 1)").blob(key).run();
+    if (i == 50) {
+      Statement(db, "INSERT INTO claims(client, digest, created_ns, updated_ns) VALUES('a', ?, 1, 1)").blob(key).run();
+    } else {
+      Statement(db, "INSERT INTO pins(digest, created_ns, pending, note) VALUES(?, 100, ?, ?)")
+          .blob(key)
+          .bind(i == 0)
+          .blob("note " + std::to_string(i))
+          .run();
+    }
+  }
+  db.execute("COMMIT");
+}
+
+void check_version_1_kept(const Catalog& catalog) {
+  REQUIRE(catalog.pins("", 100).size() == 49);
+  for (const Pin& pin : catalog.pins("", 100)) {
+    REQUIRE(pin.owner == kOperator);
+    REQUIRE(pin.note.starts_with("note "));
+    REQUIRE(pin.digest == digest(std::stoi(pin.note.substr(5))));
+    REQUIRE((pin.size == 7 && pin.created_ns == 100));
+  }
+  REQUIRE(catalog.pending_pins() == std::vector<Digest>{digest(0)});
+  REQUIRE(catalog.claimants(digest(50)) == std::vector<std::string>{"a"});
+  REQUIRE(catalog.totals().blobs == 50);
+}
+
+TEST_CASE("a catalog of version 1 keeps its pins, which are the operator's") {
+  const TempDir dir;
+  make_version_1(dir / "c", {});
+  const auto catalog = Catalog::open(dir / "c");
+  CHECK_FALSE(catalog->created());
+  check_version_1_kept(*catalog);
+  catalog->pin(digest(1), 7, 1, "", "run 1");
+  CHECK_FALSE(catalog->unpin(digest(1), "run 1"));
+  Connection copy((dir / "c") + ".v1.bak", {}, false);
+  CHECK(copy.integer("PRAGMA user_version") == 1);
+  CHECK(copy.integer("SELECT count(*) FROM pins") == 50);
+}
+
+TEST_CASE("the power fails at every step of the way from version 1") {
+  const TempDir dir;
+  const std::string path = dir / "c";
+  bool finished = false;
+  for (uint64_t step = 1; !finished; ++step) {
+    PowerLossVfs vfs;
+    make_version_1(path, vfs.name());
+    vfs.fail_at(step);
+    try {
+      Catalog::open(path, {vfs.name()});
+      finished = !vfs.failed();
+    } catch (const Error&) {
+      CHECK(vfs.failed());
+    }
+    vfs.restore(static_cast<uint32_t>(step % 3));
+    check_version_1_kept(*Catalog::open(path, {vfs.name()}));
+    REQUIRE(step < 1000);
+  }
 }
 
 TEST_CASE("a step that fails leaves the file at its version") {

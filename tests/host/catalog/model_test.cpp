@@ -30,21 +30,32 @@ struct Model {
   };
   std::map<Digest, Row> blobs;
   std::map<std::pair<std::string, Digest>, Row> claims;  // sizes unused
-  std::map<Digest, ModelPin> pins;
+  std::map<std::pair<Digest, std::string>, ModelPin> pins;  // by blob and owner
   std::map<std::pair<std::string, std::string>, Ingest> ingests;
 
   bool claimed(const Digest& d) const {
     return std::any_of(claims.begin(), claims.end(), [&](const auto& claim) { return claim.first.second == d; });
   }
-  bool held(const Digest& d) const { return claimed(d) || (pins.contains(d) && !pins.at(d).pending); }
-  bool drop_unheld(const Digest& d) { return !claimed(d) && !pins.contains(d) && blobs.erase(d) > 0; }
+  // Whether there is a pin of any owner that is pending, or finished.
+  bool pinned(const Digest& d, bool pending) const {
+    return std::any_of(pins.begin(), pins.end(),
+                       [&](const auto& pin) { return pin.first.first == d && pin.second.pending == pending; });
+  }
+  size_t drop_pins(const Digest& d, bool pending_only) {
+    return std::erase_if(
+        pins, [&](const auto& pin) { return pin.first.first == d && (pin.second.pending || !pending_only); });
+  }
+  bool held(const Digest& d) const { return claimed(d) || pinned(d, false); }
+  bool drop_unheld(const Digest& d) {
+    return !claimed(d) && !pinned(d, false) && !pinned(d, true) && blobs.erase(d) > 0;
+  }
   void put_blob(const Digest& d, uint64_t size, int64_t now) {
     blobs.try_emplace(d, Row{size, now, now, {}}).first->second.size = size;
   }
 };
 
 const std::vector<std::string> kClients{"a", "b", "c"};
-constexpr int kKinds = 14;
+constexpr int kKinds = 15;
 
 rc::Gen<Operation> operation() {
   return rc::gen::build<Operation>(
@@ -78,8 +89,10 @@ void apply(std::unique_ptr<Catalog>& catalog, Model& model, const Operation& op,
   const Digest d = digest(op.number);
   const auto size = static_cast<uint64_t>(op.value);
   const auto claim = std::pair(op.client, d);
-  const bool pinned = model.pins.contains(d) && !model.pins.at(d).pending;
-  const bool pending = model.pins.contains(d) && model.pins.at(d).pending;
+  const std::string owner = op.client == "a" ? kOperator : "run " + op.client;
+  const auto pin = std::pair(d, owner);
+  const bool pinned = model.pins.contains(pin) && !model.pins.at(pin).pending;
+  const bool pending = model.pins.contains(pin) && model.pins.at(pin).pending;
   switch (op.kind) {
     case 0:
     case 1: {
@@ -105,26 +118,34 @@ void apply(std::unique_ptr<Catalog>& catalog, Model& model, const Operation& op,
       check_labels_update(*catalog, op, kOperator, model.held(d) ? &model.blobs.at(d) : nullptr);
       break;
     case 6:
-      catalog->pin(d, size, op.value, op.bytes);
+      catalog->pin(d, size, op.value, op.bytes, owner);
       model.put_blob(d, size, op.value);
-      model.pins[d] = {model.pins.contains(d) ? model.pins[d].created : op.value, false, op.bytes};
+      model.pins[pin] = {model.pins.contains(pin) ? model.pins[pin].created : op.value, false, op.bytes};
       break;
     case 7:
-      catalog->begin_pin(d, size, op.value, op.bytes);
+      catalog->begin_pin(d, size, op.value, op.bytes, owner);
       model.blobs.try_emplace(d, Model::Row{size, op.value, op.value, {}});
-      if (!pinned) model.pins[d] = {pending ? model.pins[d].created : op.value, true, op.bytes};
+      if (!pinned) model.pins[pin] = {pending ? model.pins[pin].created : op.value, true, op.bytes};
       break;
     case 8:
       catalog->finish_pin(d);
-      if (pending) model.pins[d].pending = false;
+      for (auto& [of, row] : model.pins) {
+        if (of.first == d) row.pending = false;
+      }
       break;
-    case 9:
-      if (pending) model.pins.erase(d);
-      RC_ASSERT(catalog->cancel_pin(d) == (pending && model.drop_unheld(d)));
+    case 9: {
+      const bool had = model.drop_pins(d, true) > 0;
+      RC_ASSERT(catalog->cancel_pin(d) == (had && model.drop_unheld(d)));
       break;
+    }
     case 10: {
-      const bool had = model.pins.erase(d) > 0;
-      RC_ASSERT(catalog->unpin(d) == (had && model.drop_unheld(d)));
+      const bool had = model.pins.erase(pin) > 0;
+      RC_ASSERT(catalog->unpin(d, owner) == (had && model.drop_unheld(d)));
+      break;
+    }
+    case 14: {
+      const bool had = model.drop_pins(d, false) > 0;
+      RC_ASSERT(catalog->unpin_all(d) == (had && model.drop_unheld(d)));
       break;
     }
     case 11: {
@@ -145,7 +166,7 @@ void apply(std::unique_ptr<Catalog>& catalog, Model& model, const Operation& op,
     case 12:
       catalog->forget(d);
       model.blobs.erase(d);
-      model.pins.erase(d);
+      model.drop_pins(d, false);
       std::erase_if(model.claims, [&](const auto& row) { return row.first.second == d; });
       break;
     default:
@@ -165,6 +186,7 @@ void compare_blob(const std::optional<Blob>& blob, const Model::Row* row, uint64
 
 void compare(const Catalog& catalog, const Model& model) {
   std::vector<Digest> held, pending, pinned;
+  std::vector<std::pair<Digest, std::string>> pins;
   uint64_t bytes = 0;
   for (const auto& [d, row] : model.blobs) {
     if (model.held(d)) held.push_back(d), bytes += row.size;
@@ -178,8 +200,14 @@ void compare(const Catalog& catalog, const Model& model) {
       if (claims) claimants.push_back(client);
     }
     RC_ASSERT(catalog.claimants(d) == claimants);
+    if (model.pinned(d, true)) pending.push_back(d);
+    if (model.pinned(d, false)) pinned.push_back(d);
+    RC_ASSERT(catalog.pinned(d) == model.pinned(d, false));
   }
-  for (const auto& [d, pin] : model.pins) (pin.pending ? pending : pinned).push_back(d);
+  for (const auto& [of, row] : model.pins) {
+    if (!row.pending) pins.push_back(of);
+    RC_ASSERT(catalog.pinned(of.first, of.second) == !row.pending);
+  }
   RC_ASSERT(catalog.pending_pins() == pending);
 
   std::vector<Digest> listed;
@@ -194,13 +222,18 @@ void compare(const Catalog& catalog, const Model& model) {
     for (const Blob& blob : catalog.list(client, "", 100)) listed.push_back(blob.digest);
     RC_ASSERT(listed == own);
   }
-  listed.clear();
-  for (const Pin& pin : catalog.pins("", 100)) {
-    listed.push_back(pin.digest);
-    RC_ASSERT(pin.note == model.pins.at(pin.digest).note);
-    RC_ASSERT(pin.created_ns == model.pins.at(pin.digest).created);
+  std::vector<std::pair<Digest, std::string>> found;
+  std::string after;
+  for (auto page = catalog.pins(after, 1); !page.empty(); page = catalog.pins(after, 1)) {
+    for (const Pin& pin : page) {
+      found.emplace_back(pin.digest, pin.owner);
+      RC_ASSERT(pin.digest == page[0].digest);
+      RC_ASSERT(pin.note == model.pins.at(found.back()).note);
+      RC_ASSERT(pin.created_ns == model.pins.at(found.back()).created);
+    }
+    after = page[0].digest.to_string();
   }
-  RC_ASSERT(listed == pinned);
+  RC_ASSERT(found == pins);
 
   const auto ingests = catalog.ingests("");
   RC_ASSERT(ingests.size() == model.ingests.size());

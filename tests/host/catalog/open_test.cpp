@@ -135,8 +135,8 @@ TEST_CASE("a newer schema is refused with both versions and the way out") {
   Connection(dir / "c", {}, false).execute("PRAGMA user_version = 7");
   const Error error = refused(dir);
   CHECK(error.code() == Code::kFailedPrecondition);
-  CHECK_THAT(error.what(), Contains("version 7") && Contains("version 1") && Contains("newer ipcsd") &&
-                               Contains((dir / "c") + ".v1.bak"));
+  CHECK_THAT(error.what(), Contains("version 7") && Contains("up to version 2") && Contains("newer ipcsd") &&
+                               Contains((dir / "c") + ".v2.bak"));
 }
 
 TEST_CASE("a directory that is missing or in the file's place is named") {

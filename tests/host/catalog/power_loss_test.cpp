@@ -36,6 +36,7 @@ class Expectation {
 };
 
 constexpr int kDigests = 6;
+constexpr int kOthers = 1000;  // Expectation's number of the run's pin on a digest, less the digest's own
 
 void work(Catalog& catalog, uint32_t seed, Expectation& expected) {
   std::mt19937 random(seed);
@@ -43,7 +44,7 @@ void work(Catalog& catalog, uint32_t seed, Expectation& expected) {
     const int number = static_cast<int>(random() % kDigests);
     const Digest d = digest(number);
     const Possible now = expected.of(number);
-    switch (random() % 7) {
+    switch (random() % 9) {
       case 0:
         expected.run(number, {PinState::kPinned}, [&] { catalog.pin(d, 1, 1, std::string(300, 'n')); });
         break;
@@ -67,6 +68,13 @@ void work(Catalog& catalog, uint32_t seed, Expectation& expected) {
       case 5:
         catalog.unclaim("a", d);
         break;
+      // Another owner's come and go beside.
+      case 7:
+        expected.run(kOthers + number, {PinState::kPinned}, [&] { catalog.pin(d, 1, 1, "", "run"); });
+        break;
+      case 8:
+        expected.run(kOthers + number, {PinState::kNone}, [&] { catalog.unpin(d, "run"); });
+        break;
       default:
         // A transaction with a pin in it is durable as a whole.
         expected.run(number, {PinState::kPinned}, [&] {
@@ -80,7 +88,7 @@ void work(Catalog& catalog, uint32_t seed, Expectation& expected) {
 }
 
 PinState found(const Catalog& catalog, int number) {
-  if (catalog.pinned(digest(number))) return PinState::kPinned;
+  if (catalog.pinned(digest(number), kOperator)) return PinState::kPinned;
   for (const Digest& pending : catalog.pending_pins()) {
     if (pending == digest(number)) return PinState::kPending;
   }
@@ -108,6 +116,7 @@ uint64_t lose_power(const std::string& path, uint64_t step, uint32_t seed, uint3
     for (int number = 0; number < kDigests; ++number) {
       INFO("digest " << number << " step " << step << " seed " << seed << " remains " << remains);
       REQUIRE(expected.of(number).contains(found(*catalog, number)));
+      REQUIRE(expected.of(kOthers + number).contains(catalog->pinned(digest(number), "run") ? PinState::kPinned : PinState::kNone));
     }
     catalog->pin(digest(kDigests), 1, 1, "works on");
   }

@@ -25,22 +25,49 @@ Json client_json(const std::string& name, const std::string& address, int claims
 TEST_CASE("pins are added, listed and removed") {
   Control control;
   const oci::Digest digest = control.world.put(control.world.a, "blob");
-  check_out(control.ctl({"pin", "ls"}), "DIGEST  SIZE  AGE  NOTE\n");
+  check_out(control.ctl({"pin", "ls"}), "DIGEST  SIZE  AGE  OWNER  NOTE\n");
   check_out(control.ctl({"pin", "add", digest.to_string(), "--note", "for the\nrelease"}), "");
   CHECK(control.world.catalog->pinned(digest));
   CHECK_THAT(control.ctl({"pin", "ls"}).out,
-             Contains(digest.to_string() + "    4B  ") && Contains("  for the\\x0arelease\n"));
+             Contains(digest.to_string() + "    4B  ") && Contains("  operator  for the\\x0arelease\n"));
   check_out(control.ctl({"pin", "ls", "-q"}), digest.to_string() + "\n");
   const Json json = control.ctl({"pin", "ls", "--format=json"}).json();
   REQUIRE(json.size() == 1);
   CHECK(json[0]["digest"] == digest.to_string());
   CHECK(json[0]["size"] == 4);
   CHECK(json[0]["note"] == "for the\nrelease");
+  CHECK(json[0]["owner"] == "operator");
 
   check_failed(control.ctl({"pin", "add", kUnknown}), 1, kUnknown + ": not found");
   check_out(control.ctl({"pin", "rm", digest.to_string()}), "");
   check_failed(control.ctl({"pin", "rm", digest.to_string()}), 1, digest.to_string() + ": not pinned");
   CHECK(control.world.memory->has(digest.to_string()));  // a still claims it
+}
+
+TEST_CASE("an operator's pin and those of runs know nothing of each other") {
+  Control control;
+  const std::string blob = control.world.put(control.world.op, "blob").to_string();
+  check_out(control.ctl({"pin", "add", blob, "--owner", "run 1", "--note", "converts"}), "");
+  check_out(control.ctl({"pin", "add", blob, "--owner", "run 2"}), "");
+  check_out(control.ctl({"pin", "ls", "-q"}), blob + "\n");
+  CHECK(control.ctl({"pin", "ls", "--format=json"}).json().size() == 3);
+  const Json one = control.ctl({"pin", "ls", "--owner", "run 1", "--format=json"}).json();
+  REQUIRE(one.size() == 1);
+  CHECK(one[0]["note"] == "converts");
+  CHECK_THAT(control.ctl({"content", "info", blob}).out,
+             Contains("held by:  the operator (pinned), owner run 1 (pinned), owner run 2 (pinned)\n"));
+
+  check_out(control.ctl({"pin", "rm", blob}), "");
+  CHECK(control.ctl({"pin", "ls", "--format=json"}).json().size() == 2);
+  check_failed(control.ctl({"pin", "rm", blob}), 1, blob + ": not pinned by the operator, but by run 1, run 2");
+  check_out(control.ctl({"pin", "rm", blob, "--owner", "run 1"}), "");
+  const Result removed = control.ctl({"content", "rm", blob});
+  CHECK(removed.err == blob + ": owner run 2 (pinned) still holds it, so its bytes stay\n");
+  check_failed(control.ctl({"pin", "rm", blob, "--all", "--owner", "x"}), 2, "--owner");
+  check_failed(control.ctl({"pin", "add", blob, "--owner", std::string(257, 'x')}), 1, "256");
+  check_out(control.ctl({"pin", "rm", blob, "--all"}), "");
+  check_failed(control.ctl({"pin", "rm", blob, "--all"}), 1, blob + ": not pinned");
+  CHECK(control.world.memory->blobs.empty());
 }
 
 TEST_CASE("more pins than one message holds") {

@@ -158,7 +158,7 @@ TEST_CASE("ls and info show blobs") {
   CHECK(json[0]["labels"] == Json({{"evil", "\x1b[2J"}, {"k", "v"}}));
   CHECK_THAT(json[0]["created_at"].get<std::string>(), StartsWith("1970-01-01T00:00:01.") && Catch::EndsWith("Z"));
   Json info = json[0];
-  info["held_by"] = {{"pinned", true}, {"clients", Json::array()}};
+  info["held_by"] = {{"pinned", true}, {"pin_owners", {"operator"}}, {"clients", Json::array()}};
   CHECK(control.ctl({"content", "info", b, "--format=json"}).json() == info);
 
   CHECK_THAT(control.ctl({"content", "info", b}).out, StartsWith("digest:   " + b + "\n") && Contains("5B (5 bytes)"));
@@ -203,11 +203,11 @@ TEST_CASE("rm drops the operator's hold") {
                Contains("held by:  the operator (pinned), clients a, b\n"));
     const Result again = control.ctl({"content", "rm", both.to_string(), "--format=json"});
     CHECK(again.json() ==
-          Json::array({{{"digest", both.to_string()}, {"kept", true}, {"clients", Json::array({"a", "b"})}}}));
+          Json::array({{{"digest", both.to_string()}, {"kept", true}, {"clients", Json::array({"a", "b"})}, {"pin_owners", Json::array()}}}));
     CHECK(again.err == both.to_string() + ": clients a, b still hold it, so its bytes stay\n");
     CHECK(again.code == 0);
     CHECK(control.ctl({"content", "info", both.to_string(), "--format=json"}).json()["held_by"] ==
-          Json({{"pinned", false}, {"clients", Json::array({"a", "b"})}}));
+          Json({{"pinned", false}, {"pin_owners", Json::array()}, {"clients", Json::array({"a", "b"})}}));
   }
   SECTION("also on a blob whose bytes are lost") {
     const oci::Digest lost = control.world.put(control.world.op, "lost");

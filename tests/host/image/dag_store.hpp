@@ -115,16 +115,28 @@ struct Node {
     server_a.reset();
   }
 
-  std::map<std::string, std::string> pins() {
-    std::map<std::string, std::string> notes;
+  std::vector<v1::PinnedBlob> all_pins() {
+    std::vector<v1::PinnedBlob> pins;
     const auto stub = v1::Admin::NewStub(peer.channel);
     grpc::ClientContext context;
     const auto stream = stub->ListPins(&context, {});
     v1::ListPinsResponse page;
-    while (stream->Read(&page)) {
-      for (const auto& pin : page.pins()) notes[pin.digest()] = pin.note();
-    }
+    while (stream->Read(&page)) pins.insert(pins.end(), page.pins().begin(), page.pins().end());
     CHECK(stream->Finish().ok());
+    return pins;
+  }
+  // Notes by digest, where each blob has one pin.
+  std::map<std::string, std::string> pins() {
+    std::map<std::string, std::string> notes;
+    for (const auto& pin : all_pins()) CHECK(notes.emplace(pin.digest(), pin.note()).second);
+    return notes;
+  }
+  // Notes of a blob's pins by owner.
+  std::map<std::string, std::string> notes_on(const oci::Digest& digest) {
+    std::map<std::string, std::string> notes;
+    for (const auto& pin : all_pins()) {
+      if (pin.digest() == digest.to_string()) notes[pin.owner()] = pin.note();
+    }
     return notes;
   }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/image/dag_store.hpp"
+#include "host/image/index_of_two.hpp"
 #include "host/image/tars.hpp"
 #include "host/oci/sample.hpp"
 #include "image/compare.hpp"
@@ -17,40 +18,15 @@ using namespace ipcs;
 using namespace ipcs::image;
 using nlohmann::json;
 using oci::PlatformChoice;
+using test::add_index;
+using test::brought;
 using test::bytes_of;
 using test::cid_text;
 using test::digest_of;
 using test::p2p_digest_of;
-using Images = oci::test::Memory;
+using Images = test::Images;
 using Node = test::Node;
 using Daemon = ipcs::image::Store;
-
-namespace {
-
-// An index of two images that share a layer.
-oci::Descriptor add_index(Images& source) {
-  const auto shared = source.add(oci::kOciLayerGzip, "the layer of both");
-  std::vector<std::string> manifests;
-  for (const std::string machine : {"amd64", "arm64"}) {
-    const auto config = source.add(oci::kOciConfig, R"({"os":"linux","architecture":")" + machine +
-                                                        R"(","rootfs":{"type":"layers","diff_ids":[]}})");
-    const auto own = source.add(oci::kOciLayerGzip, "the layer of " + machine);
-    const auto manifest = source.add(oci::kOciManifest, oci::test::manifest_text(config, {shared, own}));
-    manifests.push_back(R"({"mediaType":")" + std::string(oci::kOciManifest) + R"(","digest":")" +
-                        manifest.digest().to_string() + R"(","size":)" + std::to_string(manifest.size()) +
-                        R"(, "platform":{"architecture":")" + machine + R"(","os":"linux"},"x":[1, 2]})");
-  }
-  return source.add(oci::kOciIndex, oci::test::index_text(manifests));
-}
-
-oci::Image brought(Node& node, Daemon& store, Images& source,
-                   const PlatformChoice& platforms = PlatformChoice::everything()) {
-  oci::CopyOptions options;
-  options.platforms = platforms;
-  return oci::copy(source, add_index(source), store, "", options, node.call);
-}
-
-}  // namespace
 
 TEST_CASE("p2p digests replace all others, and nothing else changes") {
   Node node;
@@ -168,29 +144,6 @@ TEST_CASE("with OCI digests every descriptor gets a url, and Docker's types beco
   CHECK(made.digest() == oci::Digest::of(stored.image.root().manifest->bytes()));
   CHECK(made.media_type() == oci::kOciManifest);
   CHECK(made.urls().size() == 1);
-}
-
-TEST_CASE("pins: the operator's stay as they were, a run's go, what is published stays") {
-  Node node;
-  Images source;
-  add_index(source);
-  const std::string kept = source.blobs.begin()->second;
-  const oci::Digest operators = node.world.put(node.world.op, kept);
-  node.world.content->pin(node.world.call, operators, "mine");
-  const oci::Digest left = node.world.put(node.world.op, "the layer of both");
-  node.world.content->pin(node.world.call, left,
-                          "ipcsctl image convert x y, run 00000000");  // by a run that was killed
-  oci::Digest published = left;
-  {
-    Daemon store(node.peer, node.control, "convert a b", node.call);
-    const Stored stored = rewrite(store, brought(node, store, source), {}, node.call);
-    CHECK(node.pins().at(operators.to_string()) == "mine");
-    CHECK_THAT(node.pins().at(left.to_string()), Catch::StartsWith("ipcsctl image convert a b, run "));
-    published = stored.image.root().descriptor.digest();
-    store.keep(published, "published", node.call);
-  }
-  CHECK(node.pins() ==
-        std::map<std::string, std::string>{{operators.to_string(), "mine"}, {published.to_string(), "published"}});
 }
 
 TEST_CASE("a published image becomes known from its CID on") {

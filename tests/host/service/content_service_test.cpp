@@ -361,6 +361,37 @@ TEST_CASE("what is written on the operator's socket is pinned") {
   CHECK(d.world.catalog->pinned(digest_of("foo")));
 }
 
+TEST_CASE("a lease on the operator's socket owns the pins of what is written under it") {
+  Daemon d(content::kOperator);
+  const auto write_under = [&](const std::string& lease, const std::string& bytes) {
+    grpc::ClientContext context;
+    context.AddMetadata("containerd-lease", lease);
+    const auto stream = d.stub->Write(&context);
+    api::WriteContentResponse response;
+    stream->Write(message(api::COMMIT, "r" + bytes, 0, bytes));
+    stream->Read(&response);
+    stream->WritesDone();
+    return stream->Finish().error_code();
+  };
+  REQUIRE(write_under("run 1", "foo") == StatusCode::OK);
+  const auto owners = [&] { return d.world.catalog->pin_owners(digest_of("foo")); };
+  CHECK(owners() == std::vector<std::string>{"run 1"});
+  CHECK(write_under("run 2", "foo") == StatusCode::ALREADY_EXISTS);
+  CHECK(owners() == std::vector<std::string>{"run 1", "run 2"});
+  CHECK(write_under(std::string(300, 'x'), "bar") == StatusCode::INVALID_ARGUMENT);
+  CHECK_FALSE(d.world.memory->has(digest_of("bar").to_string()));
+
+  Daemon client("a");  // containerd's leases are its own business
+  grpc::ClientContext context;
+  context.AddMetadata("containerd-lease", std::string(300, 'x'));
+  const auto stream = client.stub->Write(&context);
+  api::WriteContentResponse response;
+  stream->Write(message(api::COMMIT, "r", 0, "foo"));
+  stream->Read(&response);
+  stream->WritesDone();
+  CHECK(stream->Finish().ok());
+}
+
 TEST_CASE("deadline and trace reach the backend") {
   Daemon d;
   const std::string digest = d.world.put(d.world.a, "x").to_string();
