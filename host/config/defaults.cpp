@@ -108,6 +108,7 @@ format = "text"
 # [plugins.ipfs-http]
 # api = "/ip4/127.0.0.1/tcp/5001"  # of Kubo's RPC; a multiaddr or URL; otherwise $IPFS_PATH/api or ~/.ipfs/api says it
 # auth = "bearer TOKEN"            # or "basic USER:PASSWORD"
+# ca = "/etc/ipcs/kubo-ca.pem"     # for an https address: certificates of authorities to believe besides the system's
 # prefix = "/ipcs"                 # where blobs are listed in Kubo's MFS
 )";
 

@@ -14,13 +14,14 @@
 #include "ipcs/error.hpp"
 #include "ipcs/plugin_config.hpp"
 #include "kubo/address.hpp"
+#include "kubo/tls.hpp"
 
 namespace ipcs::ipfs_http {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 7> kKeys = {"state", "api", "auth", "prefix", "timeout", "cache", "full_at"};
+constexpr std::array<std::string_view, 8> kKeys = {"state", "api", "auth", "ca", "prefix", "timeout", "cache", "full_at"};
 
 [[noreturn]] void reject(const std::string& message) { throw Error(Code::kInvalidArgument, message); }
 
@@ -61,6 +62,19 @@ std::string read_prefix(const Json& config) {
   return prefix;
 }
 
+std::string read_authorities(const Json& config, const std::string& api) {
+  const std::string file = read_text(config, "ca");
+  if (file.empty()) return file;
+  if (!api.empty() && !kubo::parse_address(api).tls)
+    reject("key \"ca\": the key \"api\" says \"" + api + "\", which is not https");
+  try {
+    kubo::check_authorities(file);
+  } catch (const Error& e) {
+    reject(std::string("key \"ca\": ") + e.what());
+  }
+  return file;
+}
+
 }  // namespace
 
 std::string authorization(const std::string& auth) {
@@ -99,6 +113,7 @@ Config parse_config(std::string_view json) {
   }
   if (parsed.contains("auth")) config.auth = read_text(parsed, "auth");
   authorization(config.auth);
+  if (parsed.contains("ca")) config.ca = read_authorities(parsed, config.api);
   if (parsed.contains("prefix")) config.prefix = read_prefix(parsed);
   if (parsed.contains("timeout")) {
     config.timeout = std::chrono::milliseconds(

@@ -12,6 +12,7 @@ struct Config {
   std::string state;            // directory of the index and of what is arriving
   std::string api;              // Kubo's address; empty: as `ipfs` itself finds it
   std::string auth;             // "bearer TOKEN" or "basic USER:PASSWORD"; empty: none
+  std::string ca;               // file of authorities believed besides the system's, PEM; empty: none
   std::string prefix = "/ipcs";  // in MFS
   std::chrono::milliseconds timeout{60'000};  // of silence
   uint64_t cache = 64 << 20;    // bytes of blocks held in memory

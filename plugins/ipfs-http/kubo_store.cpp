@@ -39,8 +39,10 @@ std::string random_id() {
 }
 
 kubo::ClientConfig client_config(const Config& config) {
-  return {kubo::parse_address(config.api.empty() ? kubo::default_address() : config.api), authorization(config.auth),
-          config.timeout};
+  kubo::ClientConfig client{kubo::parse_address(config.api.empty() ? kubo::default_address() : config.api),
+                            authorization(config.auth), config.timeout};
+  client.ca_file = config.ca;
+  return client;
 }
 
 // Pages by digest: what is there all the time comes exactly once.

@@ -7,6 +7,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "kubo/tls.hpp"
+
 namespace ipcs::kubo {
 namespace {
 
@@ -63,6 +65,9 @@ Code code_of(std::string_view message) {
   if (says("read-only file system") || says("permission denied")) return Code::kFailedPrecondition;
   return Code::kInternal;
 }
+
+Client::Client(ClientConfig config)
+    : config_(std::move(config)), tls_(make_tls(config_.address, config_.ca_file)) {}
 
 Answer::~Answer() {
   if (connection_ && client_ != nullptr && connection_->reusable()) client_->give_back(std::move(connection_));
@@ -150,7 +155,7 @@ Answer Client::post(const plugin::Call& call, const std::string& command, const 
     Head head;
     try {
       const Patience limits = patience(call);
-      if (!connection) connection = Connection::open(config_.address, limits);
+      if (!connection) connection = Connection::open(config_.address, tls_, limits);
       connection->send(limits, target, headers, body);
       head = connection->receive(limits);
     } catch (const Error& e) {

@@ -18,6 +18,7 @@ struct ClientConfig {
   std::string authorization;  // the value of that header, or empty
   std::chrono::milliseconds silence{60'000};  // after so long without a byte Kubo counts as gone
   size_t idle_connections = 16;
+  std::string ca_file = {};  // authorities believed besides the system's, PEM
 };
 
 using Arguments = std::vector<std::pair<std::string, std::string>>;
@@ -52,7 +53,8 @@ class Answer {
 // [thread-safe]
 class Client {
  public:
-  explicit Client(ClientConfig config) : config_(std::move(config)) {}
+  // Throws Error kInvalidArgument for a file of authorities that is of no use.
+  explicit Client(ClientConfig config);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -80,6 +82,7 @@ class Client {
                            Connection& connection) const;
 
   const ClientConfig config_;
+  const std::shared_ptr<const Tls> tls_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Connection>> idle_;  // the last one was used last
 };

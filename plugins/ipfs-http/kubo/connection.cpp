@@ -32,8 +32,9 @@ int status_of(const Poco::Net::HTTPResponse& response) {
 
 class HttpConnection final : public Connection, private Poco::Net::HTTPClientSession {
  public:
-  HttpConnection(const Poco::Net::StreamSocket& socket, const Address& address, std::unique_ptr<Waiting> waiting)
-      : HTTPClientSession(socket), address_(address), waiting_(std::move(waiting)) {
+  HttpConnection(const Poco::Net::StreamSocket& socket, const Address& address, std::shared_ptr<const Tls> tls,
+                 std::unique_ptr<Waiting> waiting)
+      : HTTPClientSession(socket), address_(address), tls_(std::move(tls)), waiting_(std::move(waiting)) {
     setKeepAlive(true);
   }
   ~HttpConnection() override { waiting_->patience = nullptr; }
@@ -177,7 +178,7 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
       } catch (const Error&) {
         // Whoever closes early may have said why.
         pollfd fd{socket().impl()->sockfd(), POLLIN, 0};
-        if (::poll(&fd, 1, 0) <= 0 || (fd.revents & POLLIN) == 0) throw;
+        if (waiting_->tls_failed || ::poll(&fd, 1, 0) <= 0 || (fd.revents & POLLIN) == 0) throw;
         waiting_->failure = nullptr;
         sent = 0;
       }
@@ -238,7 +239,8 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
   bool mustReconnect() const override { return false; }
 
   const Address address_;
-  const std::unique_ptr<Waiting> waiting_;  // at one place: the socket refers to it
+  const std::shared_ptr<const Tls> tls_;    // the socket refers to both
+  const std::unique_ptr<Waiting> waiting_;  // at one place
   std::map<std::string, std::string> trailers_;
   uint64_t left_ = 0;  // bytes of the body, or of the chunk that is being read
   bool chunked_ = false, until_close_ = false;
@@ -249,12 +251,13 @@ class HttpConnection final : public Connection, private Poco::Net::HTTPClientSes
 
 }  // namespace
 
-std::unique_ptr<Connection> Connection::open(const Address& address, const Patience& patience) {
+std::unique_ptr<Connection> Connection::open(const Address& address, std::shared_ptr<const Tls> tls,
+                                             const Patience& patience) {
   auto waiting = std::make_unique<Waiting>();
   waiting->patience = &patience;
-  const Poco::Net::StreamSocket socket = connect_patiently(address, *waiting);
+  const Poco::Net::StreamSocket socket = connect_patiently(address, tls.get(), *waiting);
   waiting->patience = nullptr;
-  return std::make_unique<HttpConnection>(socket, address, std::move(waiting));
+  return std::make_unique<HttpConnection>(socket, address, std::move(tls), std::move(waiting));
 }
 
 }  // namespace ipcs::kubo

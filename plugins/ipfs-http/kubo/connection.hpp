@@ -12,6 +12,8 @@
 
 namespace ipcs::kubo {
 
+struct Tls;
+
 // An answer's first part.
 struct Head {
   int status = 0;
@@ -26,7 +28,9 @@ using Pieces = std::vector<std::span<const uint8_t>>;
 // says nothing for too long, kInternal when it doesn't speak HTTP, and what Patience throws.
 class Connection {
  public:
-  static std::unique_ptr<Connection> open(const Address& address, const Patience& patience);
+  // `tls` is that of the address, null where it has none.
+  static std::unique_ptr<Connection> open(const Address& address, std::shared_ptr<const Tls> tls,
+                                          const Patience& patience);
   virtual ~Connection() = default;
 
   // Whether another request may follow: the last answer was read to its end, and Kubo has neither closed nor sent more.

@@ -26,11 +26,19 @@ short Patience::wait(int fd, short events) const {
     if (ready > 0 && fds[0].revents != 0) return fds[0].revents;
     if (ready == 0 && Clock::now() >= silent_at) {
       call_->check();  // both may be over: the caller's own limit says more
-      throw Error(Code::kFailedPrecondition,
-                  "nothing came for " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silence_).count()) +
-                      " s");
+      throw_silent();
     }
   }
+}
+
+void Patience::check(std::chrono::steady_clock::time_point begun) const {
+  call_->check();
+  if (std::chrono::steady_clock::now() - begun >= silence_) throw_silent();
+}
+
+void Patience::throw_silent() const {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silence_).count();
+  throw Error(Code::kFailedPrecondition, "nothing came for " + std::to_string(seconds) + " s");
 }
 
 OwnCall::OwnCall(Clock::time_point deadline) : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

@@ -15,10 +15,12 @@ class Patience {
   // Returns when one of `events` (as poll takes them) is there on `fd`. Throws Error kCancelled, kDeadlineExceeded, or
   // kFailedPrecondition when nothing has happened for as long as the limit of silence.
   short wait(int fd, short events) const;
-  // Throws when the call is over.
-  void check() const { call_->check(); }
+  // Throws as wait() does, where something has been waited for since `begun` in another way.
+  void check(std::chrono::steady_clock::time_point begun) const;
 
  private:
+  [[noreturn]] void throw_silent() const;
+
   const plugin::Call* call_;
   std::chrono::milliseconds silence_;
 };

@@ -1,8 +1,9 @@
 // Non-blocking reads and writes with a wait before each that would block; TLS in slices of time.
 #include "kubo/patient_socket.hpp"
 
-#include <Poco/Net/HTTPSClientSession.h>
+#include <Poco/Net/IPAddress.h>
 #include <Poco/Net/NetException.h>
+#include <Poco/Net/SSLException.h>
 #include <Poco/Net/SecureStreamSocket.h>
 #include <Poco/Net/SecureStreamSocketImpl.h>
 #include <Poco/Net/StreamSocketImpl.h>
@@ -30,11 +31,16 @@ class SocketOf : public Poco::Net::StreamSocket {
   std::rethrow_exception(waiting.failure);
 }
 
-// Runs a step of a socket and keeps what it throws.
+// Runs a step of a socket and keeps what it throws. `tls`: of that kind of socket, to tell what is wrong with it.
 template <class Body>
-auto keeping(Waiting& waiting, Body body) {
+auto keeping(Waiting& waiting, Body body, const Tls* tls = nullptr) {
   try {
     return body();
+  } catch (const Poco::Net::SSLException& e) {
+    const Error told = tls == nullptr ? Error(Code::kFailedPrecondition, e.displayText()) : tls_error(*tls, e);
+    waiting.failure = std::make_exception_ptr(told);
+    waiting.tls_failed = !waiting.tls_stands;
+    std::rethrow_exception(waiting.failure);
   } catch (...) {
     waiting.failure = std::current_exception();
     throw;
@@ -95,23 +101,16 @@ class PlainSocket final : public Poco::Net::StreamSocketImpl {
 // OpenSSL reads and writes by itself; short time limits let the call be looked at in between.
 class TlsSocket final : public Poco::Net::SecureStreamSocketImpl {
  public:
-  TlsSocket(Poco::Net::StreamSocketImpl* plain, Poco::Net::Context::Ptr context, const std::string& host, Waiting& waiting)
-      : SecureStreamSocketImpl(plain, context), waiting_(waiting) {
-    setPeerHostName(host);
+  // Both outlive the socket.
+  TlsSocket(Poco::Net::StreamSocketImpl* plain, const Tls& tls, Waiting& waiting)
+      : SecureStreamSocketImpl(plain, tls.context), tls_(tls), waiting_(waiting) {
+    Poco::Net::IPAddress number;
+    if (!Poco::Net::IPAddress::tryParse(tls.host, number)) setPeerHostName(tls.host);  // server names are names
   }
 
   void start() {
     slices();
-    keeping(waiting_, [&] {
-      for (;;) {
-        try {
-          connectSSL();
-          return;
-        } catch (const Poco::TimeoutException&) {
-          waiting_.patience->check();
-        }
-      }
-    });
+    keeping(waiting_, [&] { connectSSL(); }, &tls_);  // the handshake is the first use's
   }
   int receiveBytes(void* buffer, int length, int flags) override {
     return patiently([&] {
@@ -136,35 +135,33 @@ class TlsSocket final : public Poco::Net::SecureStreamSocketImpl {
   }
   template <class Step>
   int patiently(Step step) {
-    return keeping(waiting_, [&] {
-      for (;;) {
-        try {
-          const int count = step();
-          if (count >= 0) return count;
-        } catch (const Poco::TimeoutException&) {
-          // The call is looked at below.
-        }
-        waiting_.patience->check();
-      }
-    });
+    const auto begun = std::chrono::steady_clock::now();
+    return keeping(
+        waiting_,
+        [&] {
+          for (;;) {
+            try {
+              const int count = step();
+              if (count >= 0) {
+                waiting_.tls_stands = true;
+                return count;
+              }
+            } catch (const Poco::TimeoutException&) {
+              // The call is looked at below.
+            }
+            waiting_.patience->check(begun);
+          }
+        },
+        &tls_);
   }
 
+  const Tls& tls_;
   Waiting& waiting_;
 };
 
-Poco::Net::Context::Ptr tls_context() {
-  static const Poco::Net::Context::Ptr context = [] {
-    Poco::Net::Context::Params params;
-    params.verificationMode = Poco::Net::Context::VERIFY_STRICT;
-    params.loadDefaultCAs = true;
-    return new Poco::Net::Context(Poco::Net::Context::TLS_CLIENT_USE, params);
-  }();
-  return context;
-}
-
 }  // namespace
 
-Poco::Net::StreamSocket connect_patiently(const Address& address, Waiting& waiting) {
+Poco::Net::StreamSocket connect_patiently(const Address& address, const Tls* tls, Waiting& waiting) {
   SocketAddress target;
   try {
     target = address.kind == Address::Kind::kUnix ? SocketAddress(SocketAddress::UNIX_LOCAL, address.path)
@@ -176,8 +173,8 @@ Poco::Net::StreamSocket connect_patiently(const Address& address, Waiting& waiti
     auto* plain = new PlainSocket(target.family(), waiting);
     SocketOf owner(plain);
     plain->connect_patiently(target);
-    if (!address.tls) return owner;
-    auto* secure = new TlsSocket(plain, tls_context(), address.host, waiting);
+    if (tls == nullptr) return owner;
+    auto* secure = new TlsSocket(plain, *tls, waiting);
     SocketOf secure_owner(secure);
     secure->start();
     return secure_owner;

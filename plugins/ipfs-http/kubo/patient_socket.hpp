@@ -7,6 +7,7 @@
 
 #include "kubo/address.hpp"
 #include "kubo/patience.hpp"
+#include "kubo/tls.hpp"
 
 namespace ipcs::kubo {
 
@@ -15,9 +16,12 @@ struct Waiting {
   const Patience* patience = nullptr;  // of the call that runs
   bool received = false;               // any byte since it was set to false
   std::exception_ptr failure;
+  bool tls_stands = false;  // a handshake has succeeded
+  bool tls_failed = false;  // it has not: whatever comes on that connection later says less
 };
 
-// A connected socket. `waiting` outlives it. Throws Error kFailedPrecondition when there is nobody.
-Poco::Net::StreamSocket connect_patiently(const Address& address, Waiting& waiting);
+// A connected socket, with TLS if `tls` is given. That and `waiting` outlive it. Throws Error kFailedPrecondition when
+// there is nobody; a certificate that is refused may come up in the first use.
+Poco::Net::StreamSocket connect_patiently(const Address& address, const Tls* tls, Waiting& waiting);
 
 }  // namespace ipcs::kubo
