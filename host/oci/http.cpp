@@ -299,8 +299,13 @@ std::unique_ptr<HttpClient::Connection> HttpClient::connect(const Url& url, cons
       response.setFieldLimit(kMaxFields);
       tunnel.receiveResponse(response);
       const std::string name = "the proxy " + proxy->authority();
-      if (const int status = status_of(response, name); status != 200)
-        throw Error(Code::kUnavailable, name + " answers " + std::to_string(status));
+      const int status = status_of(response, name);
+      // Asking again does not help.
+      if (status == 407)
+        throw Error(Code::kFailedPrecondition,
+                    name + (proxy->user_info.empty() ? " answers 407: its address needs USER:PASSWORD@ in front"
+                                                     : " answers 407: it does not take the user and password of its address"));
+      if (status / 100 != 2) throw Error(Code::kUnavailable, name + " answers " + std::to_string(status));
       socket = tunnel.detachSocket();
     }
     return std::make_unique<Connection>(tls_handshake(socket, url.host, context_for(url)), key);
@@ -349,7 +354,7 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
     if (length > 0 || (request.method != "GET" && request.method != "HEAD"))
       sent.setContentLength64(static_cast<Poco::Int64>(length));
 
-    bool written = false;
+    bool written = false, sent_all = false;
     try {
       exchange->guard->within(options_.progress);
       std::ostream& out = connection.sendRequest(sent);
@@ -373,6 +378,9 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
         out.write(request.body.data(), static_cast<std::streamsize>(request.body.size()));
       }
       out.flush();
+      // The stream swallows what the socket throws. A server may have answered before it took all.
+      sent_all = out.good();
+      if (!sent_all && exchange->guard->ended()) throw Poco::Net::NetException("the connection broke");
       exchange->guard->within(options_.answer);
       exchange->response.setFieldLimit(kMaxFields);
       exchange->body = &connection.receiveResponse(exchange->response);
@@ -380,6 +388,8 @@ HttpResponse HttpClient::send(const HttpRequest& request, const Call& call) {
       const bool limit = exchange->guard->ended();
       // The server may have closed a kept connection in the moment that we took it.
       if (!limit && connection.reused && !fresh && !(written && request.writer)) continue;
+      if (limit && length > 0 && !sent_all)
+        throw Error(Code::kUnavailable, host + ": nothing of the request's body was taken for too long");
       throw Error(Code::kUnavailable, host + ": " + (limit ? "no answer in time" : describe(error)));
     }
 

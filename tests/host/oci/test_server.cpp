@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <list>
@@ -29,6 +30,7 @@ void Reply::respond(int status, const std::vector<std::string>& headers, std::st
 
 struct TestServer::State {
   Handler handler;
+  TakesBody takes_body;
   Poco::Net::ServerSocket listener;
   bool secure = false;
   std::atomic<bool> over{false};
@@ -62,6 +64,10 @@ class SocketReply : public Reply {
   void hang() override {
     while (!over_ && !socket_.poll(Poco::Timespan(0, 20'000), Poco::Net::Socket::SELECT_READ)) {
     }
+    throw Closed{};
+  }
+  void stall() override {
+    while (!over_) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     throw Closed{};
   }
 
@@ -98,7 +104,8 @@ void TestServer::State::serve(Poco::Net::StreamSocket socket, size_t number) {
         request.headers[lower_case(line.substr(0, colon))] = line.substr(line.find_first_not_of(' ', colon + 1));
         at = line_end + 2;
       }
-      const std::string length = request.header("content-length");
+      const bool wanted = !takes_body || takes_body(request);
+      const std::string length = wanted ? request.header("content-length") : "";
       while (!length.empty() && buffer.size() < std::stoull(length)) more();
       if (!length.empty()) {
         request.body = buffer.substr(0, std::stoull(length));
@@ -140,9 +147,11 @@ void TestServer::State::accept() {
   }
 }
 
-TestServer::TestServer(Handler handler, Poco::Net::Context::Ptr tls) : state_(std::make_unique<State>()) {
+TestServer::TestServer(Handler handler, Poco::Net::Context::Ptr tls, TakesBody takes_body)
+    : state_(std::make_unique<State>()) {
   ::signal(SIGPIPE, SIG_IGN);
   state_->handler = std::move(handler);
+  state_->takes_body = std::move(takes_body);
   const Poco::Net::SocketAddress address("127.0.0.1", 0);
   if (tls.isNull()) {
     state_->listener = Poco::Net::ServerSocket(address);

@@ -33,6 +33,8 @@ class Reply {
   virtual void close() = 0;
   // Waits until the server is stopped, or the client has gone.
   virtual void hang() = 0;
+  // Waits until the server is stopped, and reads nothing meanwhile.
+  virtual void stall() = 0;
 
   // A whole answer with a Content-Length; `headers` are lines without their ends.
   void respond(int status, const std::vector<std::string>& headers = {}, std::string_view body = {},
@@ -43,8 +45,11 @@ class TestServer {
  public:
   using Handler = std::function<void(const Request&, Reply&)>;
 
+  // Says of a request whose body has not come yet whether it is to be read before the handler is called.
+  using TakesBody = std::function<bool(const Request&)>;
+
   // Listens on a free port of 127.0.0.1, with TLS when there is a context. `handler` is called on many threads.
-  explicit TestServer(Handler handler, Poco::Net::Context::Ptr tls = nullptr);
+  explicit TestServer(Handler handler, Poco::Net::Context::Ptr tls = nullptr, TakesBody takes_body = {});
   ~TestServer();
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;

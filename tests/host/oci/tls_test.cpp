@@ -1,9 +1,7 @@
-// TLS to a registry: whom we believe, whom not, and what we show of ourselves; through a proxy too.
-#include <openssl/ssl.h>
-
+// TLS to a registry: whom we believe, whom not, and what we show of ourselves.
 #include <catch2/catch.hpp>
-#include <cstdlib>
 
+#include "host/oci/authority.hpp"
 #include "host/oci/sample.hpp"
 #include "host/oci/temporary.hpp"
 #include "host/oci/test_server.hpp"
@@ -21,45 +19,6 @@ Call soon() {
 }
 
 const std::string kText = manifest_text(Descriptor(std::string(kOciConfig), Digest::of("{}"), 2), {});
-
-void run(const std::string& command) {
-  const int status = std::system((command + " 2>/dev/null").c_str());
-  if (status != 0) throw std::runtime_error(command);
-}
-
-// An authority and what it signed, made by the openssl command.
-struct Authority {
-  Authority() {
-    run("cd " + path() +
-        " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout "
-        "ca.key -out ca.crt");
-    sign("address", "IP:127.0.0.1");
-    sign("name", "DNS:localhost");
-    sign("other", "DNS:other.example");
-    sign("client", "DNS:client");
-  }
-  std::string path() const { return temporary.path; }
-  std::string file(const std::string& name) const { return temporary.path / name; }
-  void sign(const std::string& name, const std::string& alternative) const {
-    run("cd " + path() + " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name +
-        " -keyout " + name + ".key -out " + name + ".csr && printf 'subjectAltName=" + alternative + "' > " + name +
-        ".ext && openssl x509 -req -in " + name + ".csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile " +
-        name + ".ext -out " + name + ".cert");
-  }
-  Context::Ptr server(const std::string& name, bool wants_certificate = false) const {
-    Context::Ptr context(new Context(Context::TLS_SERVER_USE, file(name + ".key"), file(name + ".cert"), file("ca.crt"),
-                                     Context::VERIFY_NONE));
-    if (wants_certificate)
-      SSL_CTX_set_verify(context->sslContext(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    return context;
-  }
-  Temporary temporary;
-};
-
-const Authority& authority() {
-  static const Authority kAuthority;
-  return kAuthority;
-}
 
 RegistryOptions believing(const std::string& ca) {
   RegistryOptions options;
@@ -177,37 +136,4 @@ TEST_CASE("https never becomes http by a redirect, and no secret leaves it") {
   CHECK(pull(server.host(), options, &message) == Code::kFailedPrecondition);
   CHECK_THAT(message, Catch::Contains("the token server http://token.example/ is not asked without TLS"));
   CHECK(plain.requests().empty());
-}
-
-TEST_CASE("through a proxy") {
-  // Names that only the proxy knows: it takes them all to the registry.
-  TestServer plain(answer);
-  std::map<std::string, std::string> variables;
-  SECTION("plain requests with whole URLs") {
-    TestServer proxy([&](const Request& request, Reply& reply) {
-      CHECK(request.target == "http://registry.example:5000/v2/a/b/manifests/v1");
-      CHECK(request.header("host") == "registry.example:5000");
-      CHECK(request.header("proxy-authorization") == "Basic dTpw");
-      answer(request, reply);
-    });
-    variables["HTTP_PROXY"] = "http://u:p@" + proxy.host();
-    RegistryOptions options = believing("");
-    options.transport = Transport::kHttp;
-    options.http.proxies = Proxies([&](const std::string& name) { return variables[name]; });
-    CHECK(pull("registry.example:5000", options) == Code::kOk);
-    CHECK(proxy.requests().size() == 3);
-  }
-  SECTION("a tunnel that is refused") {
-    TestServer proxy([&](const Request& request, Reply& reply) {
-      CHECK(request.method == "CONNECT");
-      CHECK(request.target == "registry.example:443");
-      reply.respond(407);
-    });
-    variables["HTTPS_PROXY"] = proxy.host();
-    RegistryOptions options = believing("");
-    options.http.proxies = Proxies([&](const std::string& name) { return variables[name]; });
-    std::string message;
-    CHECK(pull("registry.example", options, &message) == Code::kUnavailable);
-    CHECK_THAT(message, Catch::Contains("registry.example: the proxy " + proxy.host() + " answers 407"));
-  }
 }
