@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,7 +47,7 @@ type laneLab struct {
 	ended  sync.WaitGroup
 }
 
-func startLanes(t *testing.T, plugin string) *laneLab {
+func startLanes(t *testing.T, plugin string, more ...string) *laneLab {
 	t.Helper()
 	base, ipcsd := process.Directory(t), process.Ipcsd(t)
 	plugins := filepath.Join(base, "plugins")
@@ -55,7 +56,8 @@ func startLanes(t *testing.T, plugin string) *laneLab {
 	}
 	copyFile(t, filepath.Join(hangingPlugins(t), plugin+".so"), filepath.Join(plugins, plugin+".so"))
 	root, a, b := filepath.Join(base, "root"), filepath.Join(base, "a.sock"), filepath.Join(base, "b.sock")
-	arguments := config(t, base, fmt.Sprintf(`root = %q
+	arguments := config(t, base, strings.Join(more, "\n")+fmt.Sprintf(`
+root = %q
 plugin_dirs = [%q]
 backend = %q
 [[grpc]]

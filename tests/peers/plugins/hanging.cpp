@@ -4,11 +4,15 @@
 //   "hang in read…"  read_at does
 //   "deaf in read…"  read_at waits for good and notices nothing
 //
-// The macro LOCAL_READS makes it say IPCS_STORE_LOCAL.
+// The macro LOCAL_READS makes it say IPCS_STORE_LOCAL, LOOK_UPS that it has a network, in which no search ends by itself.
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "ipcs/plugin.hpp"
+#include "ipcs/plugin_extensions.hpp"
 
 // The example is the backend; its export gives way to the one below.
 #pragma push_macro("IPCS_PLUGIN")
@@ -28,7 +32,10 @@ bool begins(const Bytes& bytes, std::string_view text) {
   pollfd cancel = {call.cancel_fd(), POLLIN, 0};
   for (;;) {
     call.check();
-    ::poll(&cancel, 1, 1000);
+    const auto left = call.has_deadline()
+                          ? std::chrono::ceil<std::chrono::milliseconds>(call.deadline() - std::chrono::steady_clock::now())
+                          : std::chrono::milliseconds(1000);
+    ::poll(&cancel, 1, static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1000)));
   }
 }
 
@@ -65,6 +72,26 @@ struct HangingStore : MemoryStore {
   }
 };
 
+// With a network whose searches hang.
+struct SearchingStore : HangingStore, ipcs::plugin::Locator {
+  static std::unique_ptr<ContentStore> open(const Host& host, const Call& call, std::string_view config, bool read_only) {
+    MemoryStore::open(host, call, config, read_only);
+    return std::make_unique<SearchingStore>();
+  }
+  const void* extension(std::string_view id) noexcept override {
+    return ipcs::plugin::extension_of<SearchingStore>(id);
+  }
+  std::string cid_of(const Call&, std::string_view digest) override {
+    throw Error(Code::kNotFound, std::string(digest) + ": has no CID");
+  }
+  Entry look_up(const Call& call, std::string_view) override { hang(call); }
+};
+
 }  // namespace
 
-IPCS_PLUGIN(HangingStore, PLUGIN_NAME, "1.0", "blobs in memory, some of which hang")
+#ifdef LOOK_UPS
+using Exported = SearchingStore;
+#else
+using Exported = HangingStore;
+#endif
+IPCS_PLUGIN(Exported, PLUGIN_NAME, "1.0", "blobs in memory, some of which hang")
