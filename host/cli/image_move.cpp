@@ -186,7 +186,8 @@ int convert(Session& session, const ConvertArgs& args) {
     image::RewriteOptions options{p2p ? Digests::kP2p : Digests::kOci, by_tar ? "" : args.chunker, {}};
     LayerReport layers;
     if (by_tar) {
-      if (!p2p) image::refuse_p2p(image);
+      // Of an image with p2p digests, the one that it was made from: all that stays gets the digests of its bytes.
+      if (!p2p && image::is_p2p(image)) image = image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call()).image;
       auto recut = image::recut(work.store(), image, {make_tar_cutter, args.uncompressed, work.step("cut")}, work.call());
       image = std::move(recut.image);
       layers.layers = std::move(recut.layers);

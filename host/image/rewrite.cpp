@@ -177,12 +177,6 @@ uint64_t Stored::block_bytes() const {
   return sum;
 }
 
-void refuse_p2p(const oci::Image& image) {
-  if (!is_p2p(image)) return;
-  throw Error(Code::kInvalidArgument,
-              "the image has p2p digests: with --chunker tar take the image that it was made from, or convert it with --digests oci first");
-}
-
 Stored rewrite(Store& store, const oci::Image& image, const RewriteOptions& options, const oci::Call& call) {
   return Rewriting(store, image, options).run(call);
 }

@@ -37,9 +37,6 @@ struct Stored {
   uint64_t block_bytes() const;
 };
 
-// Throws Error kInvalidArgument for an image that has p2p digests, from which one with OCI's is to be made.
-void refuse_p2p(const oci::Image& image);
-
 // Rewrites from the leaves up an image that the store has. Manifests change in the digests, types and urls of their
 // children only; of an index that part was chosen of, the others are left out. With kOci, Docker's media types become
 // OCI's. An image with p2p digests gets those of its bytes with kOci and kKept: all blobs are read and hashed, and become
