@@ -6,6 +6,7 @@ import signal
 
 from checks import MIB, collect_garbage, expect, expect_equal, expect_runs, wait_until_connected
 from lab import image
+from lab.containerd import platform
 from lab.process import wait_for
 
 LAYERS = (3 * MIB, 700_000, 1000)
@@ -326,6 +327,64 @@ def index_repaired(lab):
     expect_runs(containerd, reference, "repaired", LAYERS)
 
 
+def platforms_of(ipcsd, containerd, name):
+    """platform → digests of manifest, config and layers: of those parts of an image's index that are there, or None."""
+    [entry] = listed(ipcsd, containerd, name)
+    present, found = containerd.contents(), {}
+    for part in containerd.manifest(entry["digest"])["manifests"]:
+        platform = f'{part["platform"]["os"]}/{part["platform"]["architecture"]}'
+        found[platform] = None
+        if part["digest"] in present:
+            manifest = containerd.manifest(part["digest"])
+            found[platform] = {part["digest"], manifest["config"]["digest"], *(l["digest"] for l in manifest["layers"])}
+    return found
+
+
+def image_of_two_platforms(lab):
+    """An index: converted whole unless a platform is named; another node that pulls it has the whole index and of its parts its own
+    platform's, or all, and runs it with no byte from the registry."""
+    own = platform()
+    other = {"linux/amd64": "linux/arm64", "linux/arm64": "linux/amd64"}[own]
+    layers = {own: (300_000, 700_000), other: (300_001, 500_000)}
+    parts = {p: image.make(f"made for {p}", layers[p], architecture=p.split("/")[1]) for p in (own, other)}
+    foreign = parts[other].digests - parts[own].digests
+    registry = lab.registry()
+    reference = registry.push("two:1", image.index(parts))
+    kubo, ipcsd, containerd = node(lab)
+
+    only = ipcsd.image(containerd, "--plain-http", "convert", reference, "containerd:own.p2p", "--platform", own)
+    expect_equal("blobs fetched for the other platform", {d for d, _ in registry.blob_gets()} & foreign, set())
+    expect_equal("platforms", list(platforms_of(ipcsd, containerd, "own.p2p")), [own])
+    expect_runs(containerd, "own.p2p", f"made for {own}", layers[own])
+
+    whole = ipcsd.image(containerd, "--plain-http", "convert", reference, "containerd:two.p2p")
+    expect(whole != only, "a part has the CID of the whole")
+    here = platforms_of(ipcsd, containerd, "two.p2p")
+    expect_equal("platforms", list(here), [own, other])
+    expect_equal("blobs of each platform", [len(here[p] or ()) for p in here], [5, 5])
+    collect_garbage(containerd)
+    expect((here[own] | here[other]) <= containerd.contents(), "a garbage collection took a part of the index")
+    expect_runs(containerd, "two.p2p", f"made for {own}", layers[own])
+    expect_no_pins(ipcsd)
+    fetched = len(registry.blob_gets())
+
+    kubo2, ipcsd2, containerd2 = node(lab)
+    kubo2.connect(kubo)
+    expect_equal("last line", ipcsd2.image(containerd2, "pull", whole, "two.p2p"), whole)
+    expect_equal("parts of the index", platforms_of(ipcsd2, containerd2, "two.p2p"), {own: here[own], other: None})
+    expect_equal("what the other platform has alone", containerd2.contents() & (here[other] - here[own]), set())
+    collect_garbage(containerd2)
+    expect_runs(containerd2, "two.p2p", f"made for {own}", layers[own])
+    ipcsd2.image(containerd2, "pull", only, "own.p2p")
+    expect_equal("parts of the converted part", list(platforms_of(ipcsd2, containerd2, "own.p2p")), [own])
+    ipcsd2.image(containerd2, "pull", whole, "two.p2p", "--all-platforms")
+    expect_equal("parts of the index", platforms_of(ipcsd2, containerd2, "two.p2p"), here)
+    for digest in here[other]:
+        expect_equal(f"bytes of {digest}", containerd2.get(digest), containerd.get(digest))
+    expect_equal("GETs of blobs", registry.blob_gets()[fetched:], [])
+    expect_no_pins(ipcsd2)
+
+
 def tar_layers_in_a_registry(lab):
     """--chunker tar --digests oci: layers of zstd frames in a registry, which a containerd without ipcsd pulls and runs; the config is the
     one that was. The report says what an update moves; --uncompressed makes plain tars."""
@@ -380,4 +439,4 @@ def tar_layers_on_another_node(lab):
 
 CASES = [converted_image_on_another_node, converted_image_isolated, converted_from_registry_and_by_car,
          published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion,
-         to_kubo_and_back, index_repaired, tar_layers_in_a_registry, tar_layers_on_another_node]
+         to_kubo_and_back, index_repaired, image_of_two_platforms, tar_layers_in_a_registry, tar_layers_on_another_node]

@@ -12,6 +12,7 @@ from pathlib import Path
 BUSYBOX = Path("/bin/busybox")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -21,12 +22,17 @@ def digest_of(data):
 
 @dataclass
 class Image:
-    """An image's blobs by digest, the manifest apart."""
+    """An image's blobs by digest, the manifest apart; or those of an index, whose bytes are in the manifest's place."""
 
     manifest: bytes
     blobs: dict = field(default_factory=dict)  # of config and layers
     layers: list = field(default_factory=list)  # digests
     config: str = ""  # digest
+    manifests: dict = field(default_factory=dict)  # of an index: digest → bytes
+
+    @property
+    def media_type(self):
+        return INDEX if self.manifests else MANIFEST
 
     @property
     def digest(self):
@@ -34,7 +40,7 @@ class Image:
 
     @property
     def digests(self):
-        return {self.digest, *self.blobs}
+        return {self.digest, *self.blobs, *self.manifests}
 
 
 def _tar(entries):
@@ -55,7 +61,7 @@ def _tar(entries):
     return buffer.getvalue()
 
 
-def make(text, extra_layers=(), command=None):
+def make(text, extra_layers=(), command=None, architecture="amd64"):
     """An image whose container prints `text` and the checksums of its extra files, or runs `command`. Each number in
     `extra_layers` is the size in bytes of a further layer's file of random bytes, which depend on the size and its
     place alone."""
@@ -67,7 +73,7 @@ def make(text, extra_layers=(), command=None):
     layers = [gzip.compress(tar, 1, mtime=0) for tar in tars]
     script = f"echo {text}; for f in /data/*; do if [ -f $f ]; then busybox sha256sum $f; fi; done"
     config = json.dumps({
-        "architecture": "amd64", "os": "linux",
+        "architecture": architecture, "os": "linux",
         "config": {"Cmd": command or ["/bin/sh", "-c", script], "Env": ["PATH=/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]}}).encode()
     manifest = json.dumps({
@@ -77,6 +83,18 @@ def make(text, extra_layers=(), command=None):
     image = Image(manifest, {digest_of(b): b for b in (config, *layers)}, [digest_of(l) for l in layers],
                   digest_of(config))
     return image
+
+
+def index(parts):
+    """An index of images: platform ("linux/amd64") → Image."""
+    entries = []
+    for platform, part in parts.items():
+        system, architecture = platform.split("/")
+        entries.append({"mediaType": MANIFEST, "digest": part.digest, "size": len(part.manifest),
+                        "platform": {"os": system, "architecture": architecture}})
+    text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    blobs = {digest: data for part in parts.values() for digest, data in part.blobs.items()}
+    return Image(text, blobs, manifests={part.digest: part.manifest for part in parts.values()})
 
 
 def expected_output(text, extra_layers=()):

@@ -50,7 +50,9 @@ class Registry:
             upload = self._request("POST", f"{base}/blobs/uploads/", b"").headers["Location"]
             separator = "&" if "?" in upload else "?"
             self._request("PUT", f"{upload}{separator}digest={digest}", data, "application/octet-stream")
-        self._request("PUT", f"{base}/manifests/{tag}", image.manifest, MANIFEST)
+        for digest, data in image.manifests.items():
+            self._request("PUT", f"{base}/manifests/{digest}", data, MANIFEST)
+        self._request("PUT", f"{base}/manifests/{tag}", image.manifest, image.media_type)
         return f"{self.host}/{name}"
 
     def manifest(self, name):
