@@ -47,6 +47,34 @@ std::string to_copy_text(const admin_api::Amount& to_copy) {
   return fmt::format("{}, {}", counted(to_copy.count(), "blob"), size_text(to_copy.bytes()));
 }
 
+double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
+// Null where nothing is unpacked.
+Json unpacking_json(const admin_api::StatusResponse& status) {
+  if (!status.has_unpacking()) return nullptr;
+  const admin_api::Unpacking& unpacking = status.unpacking();
+  return {{"address", unpacking.address()},
+          {"applied", unpacking.applied()},
+          {"failed", unpacking.failed()},
+          {"under_way", unpacking.under_way()},
+          {"stored_bytes", unpacking.stored_bytes()},
+          {"uncompressed_bytes", unpacking.uncompressed_bytes()},
+          {"seconds",
+           {{"read", seconds(unpacking.read_ns())},
+            {"decompress", seconds(unpacking.decompress_ns())},
+            {"hash", seconds(unpacking.hash_ns())},
+            {"write", seconds(unpacking.write_ns())}}}};
+}
+
+void add_rows(const admin_api::Unpacking& unpacking, Table& table) {
+  table.add({"layers:", fmt::format("{} applied, {} failed, {} running, on {}", unpacking.applied(), unpacking.failed(),
+                                    unpacking.under_way(), unpacking.address())});
+  table.add({"unpacked:", fmt::format("{} from {}; read {:.1f} s, decompress {:.1f} s, hash {:.1f} s, write {:.1f} s",
+                                      size_text(unpacking.uncompressed_bytes()), size_text(unpacking.stored_bytes()),
+                                      seconds(unpacking.read_ns()), seconds(unpacking.decompress_ns()),
+                                      seconds(unpacking.hash_ns()), seconds(unpacking.write_ns()))});
+}
+
 Json to_json(const admin_api::StatusResponse& status) {
   Json clients = Json::array();
   for (const admin_api::Client& client : status.clients()) clients.push_back(client_json(client));
@@ -63,6 +91,7 @@ Json to_json(const admin_api::StatusResponse& status) {
           {"damaged", status.damaged()},
           {"ingests", status.ingests()},
           {"clients", std::move(clients)},
+          {"unpacking", unpacking_json(status)},
           {"recovery",
            {{"blobs", recovery.blobs()},
             {"bytes", recovery.bytes()},
@@ -110,6 +139,7 @@ int status(Session& session, const NoArgs&) {
                                              claims, counted(client.ingests().count(), "ingest"), client.name())
                                : fmt::format("{}, on {}", claims, client.address())});
   }
+  if (status.has_unpacking()) add_rows(status.unpacking(), table);
   const admin_api::Recovery& recovery = status.recovery();
   table.add({"at start:",
              fmt::format("{}, {}; {} adopted, {} missing, {} damaged, {} dropped", counted(recovery.blobs(), "blob"),

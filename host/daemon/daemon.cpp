@@ -163,12 +163,16 @@ service::Endpoint to_endpoint(const config::Socket& socket) {
 }
 
 service::AdminService::Facts facts(const config::Config& config, const loader::Registry& registry,
-                                   const content::RecoveryReport& recovery) {
+                                   const content::RecoveryReport& recovery, const diff::Unpacker* unpacker) {
   service::AdminService::Facts facts;
   facts.recovery = recovery;
   facts.selected_plugin = registry.select(config.backend).path;
   if (!config.previous.empty()) facts.previous_plugin = registry.select(config.previous, "previous").path;
   for (const config::Socket& socket : config.grpc) facts.clients.push_back({socket.name, socket.address});
+  if (unpacker != nullptr) {
+    facts.diff_address = config.diff.address;
+    facts.unpacked = &unpacker->totals();
+  }
   for (const loader::PluginFile& file : registry.files()) {
     const bool read = file.state != loader::PluginState::kRefused;
     facts.plugins.push_back({file.name, file.facts.version, file.facts.description, file.facts.build,
@@ -308,7 +312,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   StopWatch watch(log);
   signals.hold();  // as soon as somebody can connect, the end is an orderly one
   Listeners listeners;
-  listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery), log);
+  listeners.admin = std::make_unique<service::AdminService>(content, facts(config, registry, recovery, unpacker.get()), log);
   listeners.dag = std::make_unique<service::DagService>(content, log);
   if (exporter) listeners.exporter = &*exporter;
   for (const config::Socket& socket : config.grpc) listeners.add(socket, content, false, metrics, log);

@@ -13,8 +13,6 @@
 namespace ipcs::diff {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr size_t kPiece = 1 << 20;  // bytes that are read from the backend at once
 
 uint64_t to_ns(double value) { return static_cast<uint64_t>(value * 1e9); }
@@ -28,15 +26,17 @@ struct UnderWay {
 
 std::string seconds(double value) { return fmt::format("{:.3f}", value); }
 
+double seconds_of(std::chrono::steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
 }  // namespace
 
-Answer Unpacker::run(const Call& call, const content::OpenBlob& blob, const Job& job) {
+Answer Unpacker::run(const Call& call, const content::OpenBlob& blob, const Job& job, Clock::duration& reading) {
   Worker worker(options_.program, job);
   std::vector<uint8_t> piece(std::min<uint64_t>(kPiece, std::max<uint64_t>(blob.size, 1)));
   for (uint64_t at = 0; at < blob.size;) {
     const auto begun = Clock::now();
     const size_t count = blob.reader.read_at(call, at, piece);
-    totals_.read_ns += static_cast<uint64_t>(std::chrono::nanoseconds(Clock::now() - begun).count());
+    reading += Clock::now() - begun;
     if (count == 0)
       throw Error(Code::kDataLoss, fmt::format("the bytes end at {} of {}", at, blob.size));
     at += count;
@@ -45,31 +45,59 @@ Answer Unpacker::run(const Call& call, const content::OpenBlob& blob, const Job&
   return worker.finish(call);
 }
 
+void Unpacker::note_failure(const oci::Digest& digest, const Error& error, double took) {
+  ++totals_.failed;
+  options_.log.warn("layer not applied", {{"digest", digest.to_string()},
+                                          {"code", code_name(error.code())},
+                                          {"reason", error.what()},
+                                          {"seconds", seconds(took)}});
+}
+
+void Unpacker::note_left(const std::string& digest, const std::string& why) {
+  options_.log.info("layer left to the next differ", {{"digest", content::printable(digest)}, {"reason", why}});
+}
+
 Applied Unpacker::apply(const Call& call, const Request& request) {
   const auto compressed = may_be_compressed(request.media_type);
-  if (!compressed)
-    throw Error(Code::kUnimplemented,
-                "layers of type \"" + content::printable(request.media_type) + "\" are not known to this differ");
+  if (!compressed) {
+    const Error unknown(Code::kUnimplemented,
+                        "layers of type \"" + content::printable(request.media_type) + "\" are not known to this differ");
+    note_left(request.digest, unknown.what());
+    throw unknown;
+  }
   const auto digest = oci::Digest::parse(request.digest);
   const auto begun = Clock::now();
-  const auto blob = content_.open(call, digest);
-  const Job job{request.mounts, options_.mount_point, *compressed, request.sync, options_.max_size};
   const UnderWay counted(totals_.under_way);
+  const auto blob = [&] {
+    try {
+      return content_.open(call, digest);
+    } catch (const Error& e) {
+      note_failure(digest, e, seconds_of(Clock::now() - begun));
+      throw;
+    }
+  }();
+  const Job job{request.mounts, options_.mount_point, *compressed, request.sync, options_.max_size};
   Answer answer;
+  Clock::duration reading{};
   try {
-    answer = run(call, *blob, job);
+    answer = run(call, *blob, job, reading);
     if (answer.code != Code::kOk) throw Error(answer.code, answer.message);
   } catch (const Error& e) {
-    ++totals_.failed;
+    if (e.code() == Code::kUnimplemented) {
+      note_left(request.digest, e.what());
+    } else {
+      note_failure(digest, e, seconds_of(Clock::now() - begun));
+    }
     throw Error(e.code(), fmt::format("layer {}: {}", digest.to_string(), e.what()));
   }
   ++totals_.applied;
   totals_.stored_bytes += blob->size;
   totals_.uncompressed_bytes += answer.size;
+  totals_.read_ns += to_ns(seconds_of(reading));
   totals_.decompress_ns += to_ns(answer.decompress_seconds);
   totals_.hash_ns += to_ns(answer.hash_seconds);
   totals_.write_ns += to_ns(answer.write_seconds);
-  const double took = std::chrono::duration<double>(Clock::now() - begun).count();
+  const double took = seconds_of(Clock::now() - begun);
   if (answer.warnings != 0)
     options_.log.warn("layer applied with omissions", {{"digest", digest.to_string()},
                                                        {"omissions", std::to_string(answer.warnings)},
@@ -79,6 +107,7 @@ Applied Unpacker::apply(const Call& call, const Request& request) {
                                       {"uncompressed", std::to_string(answer.size)},
                                       {"entries", std::to_string(answer.entries)},
                                       {"seconds", seconds(took)},
+                                      {"read", seconds(seconds_of(reading))},
                                       {"decompress", seconds(answer.decompress_seconds)},
                                       {"hash", seconds(answer.hash_seconds)},
                                       {"write", seconds(answer.write_seconds)}});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,13 @@ class Unpacker {
   const UnpackTotals& totals() const noexcept { return totals_; }
 
  private:
-  Answer run(const Call& call, const content::OpenBlob& blob, const Job& job);
+  using Clock = std::chrono::steady_clock;
+
+  // Adds the time that the backend took to `reading`.
+  Answer run(const Call& call, const content::OpenBlob& blob, const Job& job, Clock::duration& reading);
+  // containerd's transfer service, which has no next differ, hides the reason; the log has it.
+  void note_left(const std::string& digest, const std::string& why);
+  void note_failure(const oci::Digest& digest, const Error& error, double took);
 
   content::Content& content_;
   const Options options_;

@@ -80,6 +80,19 @@ void set_recovery(const content::RecoveryReport& report, v1::Recovery* out) {
   out->set_dropped_ingests(report.dropped_ingests);
 }
 
+void set_unpacking(const std::string& address, const diff::UnpackTotals& totals, v1::Unpacking* out) {
+  out->set_address(address);
+  out->set_applied(totals.applied);
+  out->set_failed(totals.failed);
+  out->set_under_way(static_cast<uint64_t>(totals.under_way));
+  out->set_stored_bytes(totals.stored_bytes);
+  out->set_uncompressed_bytes(totals.uncompressed_bytes);
+  out->set_read_ns(totals.read_ns);
+  out->set_decompress_ns(totals.decompress_ns);
+  out->set_hash_ns(totals.hash_ns);
+  out->set_write_ns(totals.write_ns);
+}
+
 v1::Finding::Kind to_api(content::FindingKind kind) {
   switch (kind) {
     case content::FindingKind::kDamaged:
@@ -219,6 +232,8 @@ grpc::Status AdminService::Status(grpc::ServerContext* context, const v1::Status
     set_recovery(facts_.recovery, response->mutable_recovery());
     if (content_.stores().previous() != nullptr)
       set_previous(rpc.call(), content_.stores(), response->mutable_previous());
+    if (facts_.unpacked != nullptr)
+      set_unpacking(facts_.diff_address, *facts_.unpacked, response->mutable_unpacking());
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include "content/content.hpp"
 #include "content/recovery.hpp"
+#include "diff/unpacker.hpp"
 #include "log/log.hpp"
 
 namespace ipcs::service {
@@ -39,6 +40,8 @@ class AdminService final : public v1::Admin::Service {
     std::string selected_plugin;  // path of the file that the backend came from
     std::string previous_plugin;  // likewise of the one before it, empty where there is none
     std::vector<ListeningClient> clients;
+    std::string diff_address;                      // path of the socket for layers to unpack
+    const diff::UnpackTotals* unpacked = nullptr;  // outlives the service; nullptr: it unpacks nothing
   };
 
   // The daemon counts as started now. `content` outlives the service.

@@ -253,6 +253,31 @@ TEST_CASE("status tells about daemon, store, clients and start") {
   CHECK_THAT(control.ctl({"backend", "status"}).out, Contains("state:     read-only\n"));
 }
 
+TEST_CASE("status tells what was unpacked") {
+  Control control;
+  diff::UnpackTotals& totals = control.unpacked;
+  totals.applied = 12;
+  totals.failed = 3;
+  totals.under_way = 2;
+  totals.stored_bytes = 5'000'000;
+  totals.uncompressed_bytes = 20'500'000;
+  totals.read_ns = 250'000'000;
+  totals.decompress_ns = 1'500'000'000;
+  totals.hash_ns = 750'000'000;
+  totals.write_ns = 61'040'000'000;
+  CHECK(control.ctl({"status", "--format=json"}).json()["unpacking"] ==
+        Json({{"address", "/run/diff.sock"},
+              {"applied", 12},
+              {"failed", 3},
+              {"under_way", 2},
+              {"stored_bytes", 5'000'000},
+              {"uncompressed_bytes", 20'500'000},
+              {"seconds", {{"read", 0.25}, {"decompress", 1.5}, {"hash", 0.75}, {"write", 61.04}}}}));
+  CHECK_THAT(control.ctl({"status"}).out,
+             Contains("layers:    12 applied, 3 failed, 2 running, on /run/diff.sock\n") &&
+                 Contains("unpacked:  20.5MB from 5MB; read 0.2 s, decompress 1.5 s, hash 0.8 s, write 61.0 s\n"));
+}
+
 // A daemon in whose catalog "old" has two blobs, one of them with client a, and an ingest.
 struct FormerClient {
   Control control;

@@ -116,8 +116,9 @@ struct PreparedWorld : World {
 // A daemon with the clients a and b.
 struct Control {
   PreparedWorld world;
+  diff::UnpackTotals unpacked;
   service::ContentService content{*world.content, world.op};
-  service::AdminService admin{*world.content, facts(), log::Log::none()};
+  service::AdminService admin{*world.content, facts(unpacked), log::Log::none()};
   const std::string socket = world.dir / "control.sock";
   service::Lanes lanes;
   std::unique_ptr<service::Server> server =
@@ -126,7 +127,7 @@ struct Control {
   explicit Control(const std::function<void(World&)>& prepare = {}) : world(prepare) {}
   ~Control() { server.reset(); }
 
-  static service::AdminService::Facts facts() {
+  static service::AdminService::Facts facts(const diff::UnpackTotals& unpacked) {
     service::AdminService::Facts facts;
     facts.recovery = {7, 700, 1, 2, 3, 4, {}};
     facts.plugins = {{"memory", "1", "for tests", "g++", 1, 1, "/plugins/memory.so", "ok", ""},
@@ -135,6 +136,8 @@ struct Control {
     facts.selected_plugin = "/plugins/memory.so";
     facts.previous_plugin = "/plugins/former.so";
     facts.clients = {{"a", "/run/a.sock"}, {"b", "/run/b.sock"}};
+    facts.diff_address = "/run/diff.sock";
+    facts.unpacked = &unpacked;
     return facts;
   }
 
