@@ -119,6 +119,7 @@ Target open_target(const std::vector<Mount>& mounts, const std::string& mount_po
     const auto& options = first.options;
     const bool read_only = std::find(options.begin(), options.end(), "ro") != options.end();
     if (first.type == "bind" && !read_only && first.target.empty()) {
+      to_call(first);  // refuses what makes the mount another thing than its source, e.g. other ids
       Target target;
       target.root = open_place(first.source);
       return target;

@@ -1,5 +1,6 @@
 // ipcs-unpack: the process in which one layer is applied. Started by ipcsd; see job.hpp for what it is told.
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -47,7 +48,14 @@ std::string read_job() {
   return text;
 }
 
+// Whoever is woken goes first: ipcsd, which containerd may be waiting for under a lock. The share of the processors stays.
+void let_others_pass() {
+  const sched_param none{};
+  ::sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 Answer work() {
+  let_others_pass();
   const Job job = job_from_json(read_job());
   leave_namespaces();
   const bool in_namespace = in_user_namespace();

@@ -20,11 +20,15 @@ diff::Request to_request(const api::ApplyRequest& from) {
   return request;
 }
 
-// Payloads are for programs that containerd's configuration names, e.g. keys for one that decrypts.
+// Payloads are for programs that containerd's configuration names, stream processors, by their names. CRI sends those of
+// the decoders for encrypted layers along with every layer that it unpacks itself; a layer that is not encrypted, and others
+// are refused for their type, needs none.
 void refuse_payloads(const api::ApplyRequest& request) {
-  if (request.payloads().empty()) return;
-  throw Error(Code::kUnimplemented, fmt::format("payload \"{}\": this differ has no stream processors",
-                                                content::printable(request.payloads().begin()->first)));
+  for (const auto& [processor, payload] : request.payloads()) {
+    if (processor.starts_with("io.containerd.ocicrypt.decoder.")) continue;
+    throw Error(Code::kUnimplemented, fmt::format("payload \"{}\": this differ has no stream processors",
+                                                  content::printable(processor)));
+  }
 }
 
 class Apply final : public Exchange {

@@ -38,13 +38,19 @@ type peers struct {
 
 func start(t *testing.T, arguments ...string) *peers {
 	t.Helper()
+	return startProgram(t, process.Ipcsd(t), arguments...)
+}
+
+// startProgram is start with something that runs ipcsd.
+func startProgram(t *testing.T, program string, arguments ...string) *peers {
+	t.Helper()
 	// What a daemon of another kind did for gzip would be compared otherwise; it is also the fastest there is here.
 	os.Setenv("CONTAINERD_DISABLE_PIGZ", "1")
 	os.Setenv("CONTAINERD_DISABLE_IGZIP", "1")
 	log.SetLevel("error")
 	base := process.Directory(t)
 	socket := filepath.Join(base, "diff.sock")
-	daemon := process.StartIn(t, process.Ipcsd(t), base, append([]string{"--diff-address", socket}, arguments...)...)
+	daemon := process.StartIn(t, program, base, append([]string{"--diff-address", socket}, arguments...)...)
 	connection := daemon.Connect(socket)
 	p := &peers{t: t, daemon: daemon, base: base, client: diffapi.NewDiffClient(connection)}
 	p.store = contentproxy.NewContentStore(contentapi.NewContentClient(daemon.Conn))

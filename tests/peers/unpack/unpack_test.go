@@ -14,6 +14,7 @@ import (
 	"time"
 
 	diffapi "github.com/containerd/containerd/api/services/diff/v1"
+	typesapi "github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/mount"
 	containerdarchive "github.com/containerd/containerd/v2/pkg/archive"
@@ -248,11 +249,39 @@ func TestMounts(t *testing.T) {
 			t.Error("written to a read-only mount")
 		}
 	})
+	t.Run("overlay with other ids", func(t *testing.T) {
+		// It is the upper directory that is written to, as containerd does, and ids change when the overlay is mounted.
+		where := func() snapshot {
+			s := p.overlay(t, p.directory(t))
+			s.mounts[0].Options = append(s.mounts[0].Options, "uidmap=0:1000:10", "gidmap=0:1000:10")
+			return s
+		}
+		if err := p.same(t, d, where(), where()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("overlay without an upper directory", func(t *testing.T) {
+		where := func() snapshot {
+			return snapshot{mounts: []mount.Mount{{Type: "overlay", Source: "overlay",
+				Options: []string{"lowerdir=" + p.directory(t) + ":" + p.directory(t)}}}}
+		}
+		if p.same(t, d, where(), where()) == nil {
+			t.Error("written to a read-only overlay")
+		}
+	})
+	t.Run("mounted for the layer alone", func(t *testing.T) {
+		where := snapshot{mounts: []mount.Mount{{Type: "tmpfs", Source: "tmpfs", Options: []string{"size=1m", "nodev"}}}}
+		got, wanted := applied(p.ours, d, where), applied(p.theirs, d, where)
+		if got.err != nil || got != wanted {
+			t.Errorf("ipcsd: %+v\ncontainerd: %+v", got, wanted)
+		}
+	})
 	refused := map[string]mount.Mount{
 		"manager's own":  {Type: "format/overlay", Source: "overlay"},
 		"fuse":           {Type: "fuse3.something", Source: "x"},
 		"manager option": {Type: "ext4", Source: "/dev/null", Options: []string{"X-containerd.size=1"}},
 		"loop":           {Type: "ext4", Source: "/dev/null", Options: []string{"loop"}},
+		"other ids":      {Type: "bind", Source: p.directory(t), Options: []string{"rbind", "rw", "uidmap=0:1000:10", "gidmap=0:1000:10"}},
 	}
 	for name, m := range refused {
 		t.Run(name, func(t *testing.T) {
@@ -421,6 +450,12 @@ func TestRequests(t *testing.T) {
 	if _, err := p.client.Apply(context.Background(), request); status.Code(err) != codes.Unimplemented ||
 		!strings.Contains(err.Error(), `"keys"`) {
 		t.Errorf("with a payload: %v", err)
+	}
+	// CRI sends this one with every layer that it unpacks itself, and a processor that is not asked for needs none.
+	request = &diffapi.ApplyRequest{Diff: &typesapi.Descriptor{MediaType: d.MediaType, Digest: d.Digest.String(), Size: d.Size},
+		Mounts: mount.ToProto(where.mounts), Payloads: map[string]*anypb.Any{"io.containerd.ocicrypt.decoder.v1.tar.gzip": {}}}
+	if _, err := p.client.Apply(context.Background(), request); err != nil {
+		t.Errorf("with the payload of a decoder: %v", err)
 	}
 	if _, err := p.client.Diff(context.Background(), &diffapi.DiffRequest{}); status.Code(err) != codes.Unimplemented {
 		t.Errorf("Diff: %v", err)
