@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 from .process import Failure, Process, command, command_in_background, wait_for
@@ -42,7 +43,9 @@ _DIFF = """
 
 [plugins."io.containerd.service.v1.diff-service"]
   default = ["ipcs-diff", "walking"]
+"""
 
+_DIFFER = """
 [[plugins."io.containerd.transfer.v1.local".unpack_config]]
   platform = "{platform}"
   snapshotter = "{snapshotter}"
@@ -59,6 +62,7 @@ _DISABLED = [
     "io.containerd.nri.v1.nri",
 ]
 _CRI = {"1.6.20": ["io.containerd.grpc.v1.cri"],
+        "1.7.35": [],  # built without it
         "2.4.2": ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]}
 
 
@@ -74,11 +78,15 @@ def platform():
     return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 
-def _example(version, content, disabled):
-    name = "config-1.6.toml" if version.startswith("1.") else "config-2.x.toml"
+def _example(version, content, disabled, diff):
+    if diff:
+        name = "config-1.7-diff.toml" if version.startswith("1.") else "config-2.x-diff.toml"
+    else:
+        name = "config-1.6.toml" if version.startswith("1.") else "config-2.x.toml"
     text = (Path(__file__).resolve().parents[3] / "examples" / "containerd" / name).read_text()
     for theirs, ours in ((f'disabled_plugins = ["{_BUILT_IN}"]', "disabled_plugins = " + json.dumps(disabled)),
-                         ('"/run/ipcs/ipcs.sock"', f'"{content}"')):
+                         ('"/run/ipcs/ipcs.sock"', f'"{content}"'),
+                         *([('"/run/ipcs/diff.sock"', f'"{diff}"')] if diff else [])):
         if text.count(theirs) != 1:
             raise Failure(f"{name} does not say {theirs} once")
         text = text.replace(theirs, ours)
@@ -89,10 +97,10 @@ class Containerd:
     """Started at once. `content` is the socket of an ipcsd; None: containerd's own store."""
 
     def __init__(self, directory: Path, version, content, policy="shared", snapshotter="overlayfs", cri=None,
-                 variables=None, example=False, diff=None):
+                 variables=None, example=False, diff=None, differ=True, keys=""):
         """`example`: with the configuration of examples/containerd, but for addresses and what a private one must not touch.
         `cri`: makes the CRI plugin's configuration from version and directory; None turns the plugin off.
-        `variables`: more of them for the environment. `diff`: the socket of an ipcsd that unpacks."""
+        `variables`: more of them for the environment. `diff`: the socket of an ipcsd that unpacks; `differ`: for the transfer service too. `keys`: more of the configuration."""
         directory.mkdir()
         self.directory, self.version, self.snapshotter = directory, version, snapshotter
         self.socket = directory / "c.sock"
@@ -102,12 +110,12 @@ class Containerd:
                 raise Failure(f"{self._binaries / name} is missing; tests/install.sh installs it")
         self.environment = {"PATH": f"{self._binaries}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                             "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **(variables or {})}
-        self._policy, self._cri, self._diff = policy, cri, diff
+        self._policy, self._cri, self._diff, self._differ, self._keys = policy, cri, diff, differ, keys
         self.content_directory = directory / "root" / _BUILT_IN  # of its own store
         self._config = directory / "config.toml"
         self._flags = []
         if example:
-            self._config.write_text(_example(version, content, self._disabled(content)))
+            self._config.write_text(_example(version, content, self._disabled(content), diff))
             self._flags = ["--root", directory / "root", "--state", directory / "state", "--address", self.socket]
             return self.start()
         self.use(content)
@@ -121,9 +129,15 @@ class Containerd:
             config_version=2 if self.version.startswith("1.") else 3, directory=self.directory, socket=self.socket,
             policy=self._policy, disabled=", ".join(f'"{p}"' for p in self._disabled(content)))
             + (_PROXY.format(content=content) if content else "")
-            + (_DIFF.format(diff=self._diff, snapshotter=self.snapshotter, platform=platform()) if self._diff else "")
+            + self._diff_keys() + self._keys
             + (self._cri(self.version, self.directory) if self._cri else ""))
         self.start()
+
+    def _diff_keys(self):
+        if not self._diff:
+            return ""
+        return (_DIFF + (_DIFFER if self._differ else "")).format(
+            diff=self._diff, snapshotter=self.snapshotter, platform=platform())
 
     def start(self):
         self.process = Process(f"containerd {self.version}", [self._binaries / "containerd", "-c", self._config, *self._flags],
@@ -185,14 +199,17 @@ class Containerd:
         """Digests that containerd's metadata knows."""
         return set(self.ctr("content", "ls", "-q", namespace=namespace).stdout.split())
 
-    def get(self, digest, namespace="default"):
-        """A blob's bytes, read through containerd."""
-        import subprocess
-        done = subprocess.run([str(a) for a in self._arguments(["content", "get", digest], namespace)],
+    def output(self, *arguments, namespace="default"):
+        """The bytes that `ctr` prints."""
+        done = subprocess.run([str(a) for a in self._arguments(arguments, namespace)],
                               env=self.environment, capture_output=True, timeout=120)
         if done.returncode != 0:
-            raise Failure(f"content get {digest}: {done.stderr.decode(errors='replace')}")
+            raise Failure(f"ctr {' '.join(map(str, arguments))}: {done.stderr.decode(errors='replace')}")
         return done.stdout
+
+    def get(self, digest, namespace="default"):
+        """A blob's bytes, read through containerd."""
+        return self.output("content", "get", digest, namespace=namespace)
 
     def manifest(self, digest):
         return json.loads(self.get(digest))

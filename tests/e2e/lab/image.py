@@ -61,10 +61,10 @@ def _tar(entries):
     return buffer.getvalue()
 
 
-def make(text, extra_layers=(), command=None, architecture="amd64"):
+def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=LAYER, diff_ids=None):
     """An image whose container prints `text` and the checksums of its extra files, or runs `command`. Each number in
     `extra_layers` is the size in bytes of a further layer's file of random bytes, which depend on the size and its
-    place alone."""
+    place alone. `layer_type`: what the manifest calls the layers; `diff_ids`: what the config claims, given what is right."""
     files = [(d, None) for d in ("bin", "dev", "etc", "proc", "sys", "tmp")]
     files += [("bin/busybox", BUSYBOX.read_bytes()), ("bin/sh", "busybox")]
     tars = [_tar(files)]
@@ -75,11 +75,11 @@ def make(text, extra_layers=(), command=None, architecture="amd64"):
     config = json.dumps({
         "architecture": architecture, "os": "linux",
         "config": {"Cmd": command or ["/bin/sh", "-c", script], "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]}}).encode()
+        "rootfs": {"type": "layers", "diff_ids": (diff_ids or list)([digest_of(tar) for tar in tars])}}).encode()
     manifest = json.dumps({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
-        "layers": [{"mediaType": LAYER, "digest": digest_of(l), "size": len(l)} for l in layers]}).encode()
+        "layers": [{"mediaType": layer_type, "digest": digest_of(l), "size": len(l)} for l in layers]}).encode()
     image = Image(manifest, {digest_of(b): b for b in (config, *layers)}, [digest_of(l) for l in layers],
                   digest_of(config))
     return image

@@ -41,12 +41,12 @@ class Lab:
     def containerd(self, content, **options):
         return self._add(Containerd(self.directory / self._name("containerd"), self.version, content, **options))
 
-    def kubelet(self, content, registry, pause, discard_unpacked_layers=False):
+    def kubelet(self, content, registry, pause, discard_unpacked_layers=False, **options):
         """A containerd with the CRI plugin, for which cri.REGISTRY is `registry`. `pause`: the name of the sandbox image
         there."""
         hosts = write_hosts(self.directory / "hosts", registry)
         cri = configuration(f"{REGISTRY}/{pause}", hosts, discard_unpacked_layers)
-        return Kubelet(build_client(self.directory), self.containerd(content, cri=cri), self.directory.name,
+        return Kubelet(build_client(self.directory), self.containerd(content, cri=cri, **options), self.directory.name,
                        self.directory / "pods")
 
     def _name(self, kind):
