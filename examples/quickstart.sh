@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# From a checkout to a container whose image lies in ipcsd: quickstart.sh [IMAGE [COMMAND…]].
+# From a checkout to a container whose image lies in ipcsd: quickstart.sh [--containerd 2] [IMAGE [COMMAND…]].
+#
+# With --containerd 2 it is a containerd 2 for which ipcsd also unpacks the layers, the one in PATH or the one that
+# tests/install.sh builds; without it Debian's containerd, which unpacks by itself.
 #
 # IMAGE is pulled over https, from a registry on loopback over plain http. Without IMAGE a small image is made from
 # busybox-static and served by a private docker-registry on loopback. Everything that is started lives in a directory of
@@ -12,12 +15,30 @@ bin=$top/build/bin
 fail() { echo "quickstart: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
 
+# find_containerd2: the directory of a containerd 2.
+find_containerd2() {
+  local built=${XDG_CACHE_HOME:-$HOME/.cache}/ipcs/peers/2.4.2 program
+  for program in "$(command -v containerd || true)" "$built/containerd"; do
+    [[ -x $program && $("$program" --version) =~ \ v?[2-9]\.[0-9]+\.[0-9] ]] || continue
+    dirname "$program"
+    return
+  done
+  fail "no containerd 2 in PATH, nor in $built: tests/install.sh builds it there, with Go; releases are on containerd.io"
+}
+
+containerd2=
 case ${1-} in
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
     exit
     ;;
-  -*) fail "unknown option $1; usage: quickstart.sh [IMAGE [COMMAND…]]" ;;
+  --containerd)
+    [[ ${2-} == 2 ]] || fail "--containerd ${2-}: it can be 2 alone; Debian's is used without the option"
+    containerd2=$(find_containerd2)
+    PATH=$containerd2:$PATH # with its ctr and shim
+    shift 2
+    ;;
+  -*) fail "unknown option $1; usage: quickstart.sh [--containerd 2] [IMAGE [COMMAND…]]" ;;
 esac
 # full_name NAME: with registry and tag, as containerd wants it.
 full_name() {
@@ -47,7 +68,7 @@ say "packages and build"
 if [[ ! -f $top/build/build.ninja ]]; then
   cmake -C "$top/.cmake/release.cmake" -S "$top" -B "$top/build" -G Ninja -DIPCS_TESTS=OFF >/dev/null
 fi
-cmake --build "$top/build" --target ipcsd ipcsctl ipcs_plugin_local
+cmake --build "$top/build" --target ipcsd ipcsctl ipcs-unpack ipcs_plugin_local
 
 base=$(mktemp -d "${TMPDIR:-/tmp}/ipcs-XXXXXX")
 ((${#base} < 70)) || { rmdir "$base"; base=$(mktemp -d /tmp/ipcs-XXXXXX); } # a socket's path has room for 107 bytes
@@ -93,16 +114,26 @@ wait_for() {
 }
 
 say "ipcsd with the local backend"
-start ipcsd "$bin/ipcsd" --root "$base/ipcs" --address "$base/content.sock" --backend local
+unpacks=()
+[[ ! $containerd2 ]] || unpacks=(--diff-address "$base/diff.sock")
+start ipcsd "$bin/ipcsd" --root "$base/ipcs" --address "$base/content.sock" --backend local "${unpacks[@]}"
 ipcsctl() { "$bin/ipcsctl" -a "$base/ipcs/control.sock" "$@"; }
 wait_for ipcsd ipcsctl status
 
+mkdir "$base/try" "$base/try/"{lower,upper,work,merged}
+snapshotter=native
+if mount -t overlay overlay -o "lowerdir=$base/try/lower,upperdir=$base/try/upper,workdir=$base/try/work" "$base/try/merged" 2>/dev/null; then
+  umount "$base/try/merged"
+  snapshotter=overlayfs
+fi
+
 say "a private containerd without a content store of its own"
 cat >"$base/containerd.toml" <<EOF
-version = 2
+version = $([[ $containerd2 ]] && echo 3 || echo 2)
 root = "$base/containerd"
 state = "$base/state"
-disabled_plugins = ["io.containerd.content.v1.content", "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+disabled_plugins = ["io.containerd.content.v1.content", "io.containerd.internal.v1.opt", "io.containerd.grpc.v1.cri",
+  "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.nri.v1.nri"]
 
 [grpc]
   address = "$base/containerd.sock"
@@ -114,17 +145,28 @@ disabled_plugins = ["io.containerd.content.v1.content", "io.containerd.grpc.v1.c
   type = "content"
   address = "$base/content.sock"
 EOF
+if [[ $containerd2 ]]; then
+  platform=linux/$(dpkg --print-architecture)
+  cat >>"$base/containerd.toml" <<EOF
+
+[proxy_plugins.ipcs-diff]
+  type = "diff"
+  address = "$base/diff.sock"
+  platforms = ["$platform"]
+
+[plugins."io.containerd.service.v1.diff-service"]
+  default = ["ipcs-diff", "walking"]
+
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "$platform"
+  snapshotter = "$snapshotter"
+  differ = "ipcs-diff"
+EOF
+fi
 start containerd containerd -c "$base/containerd.toml"
 ctr() { command ctr -a "$base/containerd.sock" "$@"; }
 wait_for containerd ctr version
-ctr plugins ls | grep -E '^TYPE|io.containerd.content'
-
-mkdir "$base/try" "$base/try/"{lower,upper,work,merged}
-snapshotter=native
-if mount -t overlay overlay -o "lowerdir=$base/try/lower,upperdir=$base/try/upper,workdir=$base/try/work" "$base/try/merged" 2>/dev/null; then
-  umount "$base/try/merged"
-  snapshotter=overlayfs
-fi
+ctr plugins ls | grep -E '^TYPE|io.containerd.content|ipcs-diff'
 
 # digest FILE: its OCI digest.
 digest() { echo "sha256:$(sha256sum "$1" | cut -d' ' -f1)"; }

@@ -21,10 +21,10 @@ def fail(message, output=""):
     sys.exit(f"{message}\n{output}")
 
 
-def run(arguments=()):
+def run(arguments=(), **environment):
     """One run, after which nothing may be left, however it ended. Returns subprocess.CompletedProcess."""
     with tempfile.TemporaryDirectory(prefix="ipcs-qs-") as directory:
-        done = subprocess.run([SCRIPT, *arguments], env={**os.environ, "TMPDIR": directory}, stdin=subprocess.DEVNULL,
+        done = subprocess.run([SCRIPT, *arguments], env={**os.environ, "TMPDIR": directory, **environment}, stdin=subprocess.DEVNULL,
                               text=True, capture_output=True, timeout=500)
         print(done.stdout + done.stderr)
         if left := list(Path(directory).iterdir()):
@@ -51,9 +51,9 @@ def check_run(limit=500, arguments=(), output=("Hello from a container whose ima
         fail(f"took {took:.1f} s, more than {limit}")
 
 
-def check_refused(name, *words):
-    """A name that can't be pulled gets one line, which says which and why."""
-    done = run([name])
+def check_refused(name, *words, arguments=None, **environment):
+    """A name that can't be pulled gets one line, which says which and why; other `arguments` one with `name` in it."""
+    done = run(arguments or [name], **environment)
     if done.returncode == 0 or done.stderr.count("\n") != 1 or not done.stderr.startswith("quickstart: "):
         fail(f"{name}: exit code {done.returncode}, not one line")
     for word in (name, *words):
@@ -78,6 +78,16 @@ def check_named_image():
         check_refused(name, "no name of an image")
 
 
+def check_containerd2():
+    """A containerd 2 for which ipcsd unpacks: where there is none, one line says how to get one."""
+    with tempfile.TemporaryDirectory(prefix="ipcs-qs-cache-") as empty:
+        check_refused("no containerd 2 in PATH", f"{empty}/ipcs/peers/2.4.2", "tests/install.sh",
+                      arguments=["--containerd", "2"], XDG_CACHE_HOME=empty)
+    check_refused("--containerd 3", "Debian's", arguments=["--containerd", "3"])
+    check_run(60, ["--containerd", "2"], ["Hello from a container whose image lies in ipcsd.", "BusyBox v", "ipcs-diff",
+                                          "1 applied, 0 failed, 0 running"])
+
+
 def check_unprivileged():
     """Somebody who is not root gets one line that says what to do. The script comes through stdin, since the checkout
     may be closed to others."""
@@ -93,3 +103,4 @@ if __name__ == "__main__":
     check_run()
     check_run(60)  # nothing is left to install or build
     check_named_image()
+    check_containerd2()
