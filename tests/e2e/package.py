@@ -25,6 +25,13 @@ WANTED_BY = ("etc/systemd/system/multi-user.target.wants/ipcsd.service",
              "etc/systemd/system/containerd.service.wants/ipcsd.service")
 
 
+# A service with any of these does not see what containerd mounts.
+MOUNTS_OF_ITS_OWN = {"PrivateTmp", "PrivateDevices", "PrivateMounts", "ProtectSystem", "ProtectHome", "ProtectProc",
+                     "ProtectControlGroups", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"}
+WORKER = "/usr/libexec/ipcs/ipcs-unpack"
+EXAMPLES = "/usr/share/doc/ipcs/examples"
+
+
 def expect_equal(what, got, wanted):
     if got != wanted:
         raise Failure(f"{what}: got\n{got}\ninstead of\n{wanted}")
@@ -50,10 +57,13 @@ def dependencies(package):
 
 
 def check_programs(root):
-    for file in ("/usr/bin/ipcsd", "/usr/bin/ipcsctl", "/usr/lib/ipcs/plugins/local.so"):
+    for file in ("/usr/bin/ipcsd", "/usr/bin/ipcsctl", WORKER, "/usr/lib/ipcs/plugins/local.so"):
         sections = command(["readelf", "--sections", "--wide", root.path(file)]).stdout
         if ".symtab" in sections or ".debug_info" in sections:
             raise Failure(f"{file} is not stripped")
+    worker = root.run(WORKER, check=False)  # its libraries are there
+    expect_equal("ipcs-unpack by hand", (worker.returncode, worker.stderr),
+                 (2, "ipcs-unpack: a part of ipcsd, which starts it\n"))
     version = root.run("ipcsd", "--version").stdout.split()[-1]
     if version not in root.run("ipcsctl", "version", check=False).stdout:  # no daemon runs yet, so it says half of it
         raise Failure(f"ipcsctl is not of version {version}")
@@ -67,15 +77,55 @@ def check_programs(root):
 
 
 def check_unit(root):
-    """systemd itself finds nothing to say about the unit, its command included."""
-    units = root.path("/run/systemd/system")
+    """systemd itself finds nothing to say about the unit, its command included, alone and with the drop-in for [diff]."""
+    units, drop_in = root.path("/run/systemd/system"), root.path("/etc/systemd/system/ipcsd.service.d")
     shutil.copytree("/lib/systemd/system", units, symlinks=True)  # the units that ours names
     try:
-        done = command(["systemd-analyze", "verify", "--man=no", f"--root={root.directory}", "ipcsd.service"], check=False)
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "ipcsd" in line]
-        expect_equal("systemd-analyze verify", (said, done.returncode), ([], 0))
+        verify(root)
+        drop_in.mkdir()
+        shutil.copy(root.path(f"{EXAMPLES}/systemd/diff.conf"), drop_in)
+        verify(root)
     finally:
         shutil.rmtree(units)  # where it exists, systemd runs
+        shutil.rmtree(drop_in, ignore_errors=True)
+    check_drop_in(root)
+
+
+def verify(root):
+    done = command(["systemd-analyze", "verify", "--man=no", f"--root={root.directory}", "ipcsd.service"], check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "ipcsd" in line or "diff.conf" in line]
+    expect_equal("systemd-analyze verify", (said, done.returncode), ([], 0))
+
+
+def settings(path):
+    """name → value of a unit file's settings."""
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if re.match(r"[A-Z]\w+=", line))
+
+
+def system_calls(group):
+    """The names in a group of systemd's."""
+    found = set()
+    for line in command(["systemd-analyze", "syscall-filter", group]).stdout.splitlines()[1:]:
+        name = line.strip()
+        if name.startswith("@"):
+            found |= system_calls(name)
+        elif name and not name.startswith("#"):
+            found.add(name)
+    return found
+
+
+def check_drop_in(root):
+    """With the drop-in the unit has the machine's own mounts, and the system calls that a worker needs."""
+    unit = settings(root.path("/usr/lib/systemd/system/ipcsd.service"))
+    unit.update(settings(root.path(f"{EXAMPLES}/systemd/diff.conf")))
+    own = [name for name, value in unit.items()
+           if name in MOUNTS_OF_ITS_OWN and value != "no" or name.endswith("Paths") or name == "TemporaryFileSystem"]
+    expect_equal("what gives the unit mounts of its own", own, [])
+    source = (Path(__file__).resolve().parents[2] / "host/diff/confinement.cpp").read_text()
+    wanted = set(re.findall(r"\bSYS_([a-z]\w+)", source)) | {"execve", "memfd_create", "mount", "sched_setscheduler", "unshare"}
+    allowed = system_calls("@system-service") | system_calls("@mount")
+    expect_equal("the unit's system calls", unit["SystemCallFilter"], "@mount")
+    expect_equal("system calls of a worker that the unit refuses", wanted - allowed, set())
 
 
 class ServiceManager:
@@ -103,7 +153,7 @@ def check_daemon(root, log):
     for folder, mode in (("/run/ipcs", 0o755), ("/var/lib/ipcs", 0o700)):
         root.path(folder).mkdir(mode=mode)
     manager = ServiceManager(root)
-    daemon = root.start("ipcsd", ["/usr/bin/ipcsd"], log, NOTIFY_SOCKET="/run/notify")
+    daemon = root.start("ipcsd", ["/usr/bin/ipcsd", "--diff-address", "/run/ipcs/diff.sock"], log, NOTIFY_SOCKET="/run/notify")
     try:
         manager.expect("READY=1")
         data = random.Random("package").randbytes(3_000_001)
@@ -115,6 +165,9 @@ def check_daemon(root, log):
             raise Failure("ipcsctl content get gave other bytes")
         if "local" not in root.run("ipcsctl", "status").stdout:
             raise Failure("the backend is not local")
+        if "0 applied, 0 failed, 0 running, on /run/ipcs/diff.sock" not in root.run("ipcsctl", "status").stdout:
+            raise Failure("it does not unpack")
+        expect_equal("mode of the socket for layers", oct(root.path("/run/ipcs/diff.sock").stat().st_mode & 0o777), "0o600")
     except Failure as failure:
         raise Failure(f"{failure}\n{daemon.tail()}") from None
     finally:
