@@ -53,8 +53,8 @@ class User:
     def run(self, *arguments, **options):
         return command(self._as_user(arguments), self._environment, **options)
 
-    def start(self, name, arguments, log):
-        return Process(name, self._as_user(arguments), log, self._environment)
+    def start(self, name, arguments, log, **variables):
+        return Process(name, self._as_user(arguments), log, {**self._environment, **variables})
 
     def processes(self):
         """Pids of all that run as the user or as one of its subordinate ids, which lie in no other user's range."""
@@ -103,10 +103,11 @@ class Setting:
         wait_for("ipcsd", lambda: self.user.run("ipcsctl", "status", check=False).returncode == 0, alive=daemon)
         return daemon
 
-    def start_containerd(self):
-        daemon = self.user.start("containerd", [self._scripts / "containerd.sh"], self._directory / "containerd.log")
+    def start_containerd(self, log="containerd.log", **variables):
+        daemon = self.user.start("containerd", [self._scripts / "containerd.sh"], self._directory / log, **variables)
         self.running.append(daemon)
         wait_for("containerd", lambda: self.ctr("version", check=False).returncode == 0, alive=daemon)
+        return daemon
 
     def check_refused(self):
         """Without an ipcsd to serve it containerd is not started: one line says what to do."""
@@ -164,6 +165,23 @@ def check_pull_and_run(setting, registry):
     wait_for("the bytes to be freed", lambda: not setting.blob_files())
 
 
+def check_unpacking(setting, registry):
+    """An ipcsd in containerd's namespaces unpacks, whiteouts included, and a container runs; it ends with containerd."""
+    user, layers = setting.user, (1_000_000, 1000, 2000)
+    made = image.make("unpacked", layers, without=(1,))
+    reference = registry.push("unpacked:1", made)
+    containerd = setting.start_containerd("unpacking.log", IPCS_UNPACK="1")
+    setting.ctr("images", "pull", "--plain-http", "--snapshotter", "overlayfs", reference)
+    ran = setting.ctr("run", "--rm", "--snapshotter", "overlayfs", "--cgroup", "", "--cpu-shares", "0", reference, "hello")
+    expect_equal("output of the container", ran.stdout, image.expected_output("unpacked", layers, without=(1,)))
+    unpacking = json.loads(user.run("ipcsctl", "--format", "json", "status").stdout)["unpacking"]
+    expect_equal("layers that ipcsd applied", (unpacking["applied"], unpacking["failed"]), (len(made.layers), 0))
+    expect_equal("blobs on disk", setting.blob_files(), made.digests)
+    setting.running.remove(containerd)
+    containerd.stop()
+    wait_for("ipcsd to end with containerd", lambda: user.run("ipcsctl", "status", check=False).returncode != 0)
+
+
 def install(build, version, directory):
     """Puts the programs where an ordinary user can read them; returns the user's PATH."""
     command(["cmake", "--install", build, "--prefix", directory / "usr", "--component", "daemon"])
@@ -183,6 +201,8 @@ def check(build, version, directory):
         registry = Registry(directory / "registry")
         check_pull_and_run(setting, registry)
         setting.stop()
+        if version != DEBIAN:  # 1.6 has no differs from outside
+            check_unpacking(setting, registry)
     except Failure:
         for log in directory.glob("*.log"):
             print(f"--- {log.name} ---", *log.read_text(errors="replace").splitlines()[-30:], sep="\n")

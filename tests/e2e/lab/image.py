@@ -61,15 +61,18 @@ def _tar(entries):
     return buffer.getvalue()
 
 
-def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=LAYER, diff_ids=None):
+def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=LAYER, diff_ids=None, without=()):
     """An image whose container prints `text` and the checksums of its extra files, or runs `command`. Each number in
     `extra_layers` is the size in bytes of a further layer's file of random bytes, which depend on the size and its
-    place alone. `layer_type`: what the manifest calls the layers; `diff_ids`: what the config claims, given what is right."""
+    place alone, and in the last layer those in `without` are removed. `layer_type`: what the manifest calls the
+    layers; `diff_ids`: what the config claims, given what is right."""
     files = [(d, None) for d in ("bin", "dev", "etc", "proc", "sys", "tmp")]
     files += [("bin/busybox", BUSYBOX.read_bytes()), ("bin/sh", "busybox")]
     tars = [_tar(files)]
     for place, size in enumerate(extra_layers):
         tars.append(_tar([("data", None), (f"data/{place}", random.Random(f"{place} {size}").randbytes(size))]))
+    if without:
+        tars.append(_tar([(f"data/.wh.{place}", b"") for place in without]))
     layers = [gzip.compress(tar, 1, mtime=0) for tar in tars]
     script = f"echo {text}; for f in /data/*; do if [ -f $f ]; then busybox sha256sum $f; fi; done"
     config = json.dumps({
@@ -97,10 +100,12 @@ def index(parts):
     return Image(text, blobs, manifests={part.digest: part.manifest for part in parts.values()})
 
 
-def expected_output(text, extra_layers=()):
-    """What a container of make(text, extra_layers) prints."""
+def expected_output(text, extra_layers=(), without=()):
+    """What a container of make(text, extra_layers, without=without) prints."""
     lines = [text]
     for place, size in enumerate(extra_layers):
+        if place in without:
+            continue
         data = random.Random(f"{place} {size}").randbytes(size)
         lines.append(f"{hashlib.sha256(data).hexdigest()}  /data/{place}")
     return "\n".join(lines) + "\n"

@@ -489,8 +489,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// A caller in another mount namespace, as which this test starts itself.
-func TestAnotherMountNamespace(t *testing.T) {
+// A caller in another mount or user namespace, as which this test starts itself.
+func TestAnotherNamespace(t *testing.T) {
 	const socket = "UNPACK_SOCKET"
 	if path := os.Getenv(socket); path != "" {
 		connection, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -502,11 +502,13 @@ func TestAnotherMountNamespace(t *testing.T) {
 		return
 	}
 	p := start(t)
-	other := exec.Command("unshare", "--mount", os.Args[0], "-test.run=^TestAnotherMountNamespace$")
-	other.Env = append(os.Environ(), socket+"="+filepath.Join(p.base, "diff.sock"))
-	out, err := other.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "code = FailedPrecondition desc = containerd (process ") ||
-		!strings.Contains(string(out), "has another mount namespace than ipcsd") {
-		t.Errorf("%v\n%s", err, out)
+	for kind, flags := range map[string][]string{"mount": {"--mount"}, "user": {"--user", "--map-root-user"}} {
+		other := exec.Command("unshare", append(flags, os.Args[0], "-test.run=^TestAnotherNamespace$")...)
+		other.Env = append(os.Environ(), socket+"="+filepath.Join(p.base, "diff.sock"))
+		out, err := other.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "code = FailedPrecondition desc = containerd (process ") ||
+			!strings.Contains(string(out), "has another "+kind+" namespace than ipcsd") {
+			t.Errorf("%s: %v\n%s", kind, err, out)
+		}
 	}
 }
