@@ -40,6 +40,7 @@ class IsalGzip final : public Decompressor {
 
  private:
   void begin() {
+    input_.join_header();
     isal_inflate_init(state_.get());
     state_->crc_flag = ISAL_GZIP;
   }

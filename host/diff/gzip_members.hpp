@@ -2,6 +2,8 @@
 #pragma once
 
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "diff/byte_source.hpp"
 #include "ipcs/error.hpp"
@@ -20,6 +22,19 @@ class GzipInput {
   }
   // The library has left the last `count` bytes of bytes().
   void keep(size_t count) { rest_ = rest_.last(count); }
+
+  // At the beginning of a member: bytes() has all of its header, unless that is unusually long. ISA-L 2.30 finds the checksum
+  // wrong of a header that it gets in two pieces.
+  void join_header() {
+    if (bytes().size() >= kHeader) return;
+    std::vector<uint8_t> joined(rest_.begin(), rest_.end());
+    for (auto piece = source_.next(kPiece); !piece.empty(); piece = source_.next(kPiece)) {
+      joined.insert(joined.end(), piece.begin(), piece.end());
+      if (joined.size() >= kHeader) break;
+    }
+    joined_ = std::move(joined);
+    rest_ = joined_;
+  }
 
   // After a member: whether another one begins. Zeros up to the end, with which some writers fill a block, end the
   // stream.
@@ -41,9 +56,11 @@ class GzipInput {
 
  private:
   static constexpr size_t kPiece = 256 * 1024;
+  static constexpr size_t kHeader = 4096;
 
   ByteSource& source_;
-  std::span<const uint8_t> rest_;
+  std::span<const uint8_t> rest_;  // in the source's last piece, or in joined_
+  std::vector<uint8_t> joined_;
 };
 
 }  // namespace ipcs::diff
