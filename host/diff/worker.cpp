@@ -72,8 +72,8 @@ pid_t spawn(const std::string& program, const Fd& bytes, const Fd& job, const Fd
   ::sigfillset(&all);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setpgroup(&attributes, 0);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  // A session of its own: where the kernel shares out the processors by sessions, ipcsd's part is not used up by layers.
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
   std::string name = "ipcs-unpack";
   std::array<char*, 2> arguments = {name.data(), nullptr};
   pid_t pid = -1;
