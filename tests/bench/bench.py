@@ -17,6 +17,7 @@ sys.path.insert(0, str(_TESTS / "e2e"))
 import pull  # noqa: E402
 import report  # noqa: E402
 import scale  # noqa: E402
+import unpack  # noqa: E402
 from lab import kubo  # noqa: E402
 from lab.process import Failure, command, command_in_background  # noqa: E402
 
@@ -31,8 +32,9 @@ def parse():
     parser.add_argument("--ipcsd", type=Path, default=_TESTS.parent / "build/bin/ipcsd",
                         help="default: build/bin/ipcsd")
     parser.add_argument("--rounds", type=int, help=f"samples of each side; default {_ENOUGH}, of pulls {_ENOUGH_PULLS}")
-    parser.add_argument("--only", action="append", choices=[*_STORE, "pull", *_ON_KUBO, "compare"], help="may be repeated")
+    parser.add_argument("--only", action="append", choices=[*_STORE, "pull", "unpack", *_ON_KUBO, "compare"], help="may be repeated")
     parser.add_argument("--pull", action="store_true", help="measure pull and unpack too: needs root, some minutes")
+    parser.add_argument("--unpack", action="store_true", help="measure pulls that ipcsd unpacks: needs root, some minutes")
     parser.add_argument("--scale", nargs="?", const="500,20000", metavar="FEW,MANY",
                         help="instead: stores of FEW and of MANY blobs, local and on a Kubo; default 500,20000")
     parser.add_argument("--kubo", action="store_true", help="measure ipfs-http on a Kubo: some minutes")
@@ -83,7 +85,7 @@ def processor_times():
 
 def measure(arguments, cache, directory):
     """Returns metric → side → values by round."""
-    names = arguments.only or _STORE + ["pull"] * arguments.pull + [*_ON_KUBO, "compare"] * arguments.kubo
+    names = arguments.only or _STORE + ["pull"] * arguments.pull + ["unpack"] * arguments.unpack + [*_ON_KUBO, "compare"] * arguments.kubo
     ipcsd = arguments.ipcsd.absolute()
     found = {}
 
@@ -94,12 +96,12 @@ def measure(arguments, cache, directory):
     if stores := [name for name in _STORE + _ON_KUBO if name in names]:
         for sample in store_samples(ipcsd, build(cache), directory, arguments.rounds or _ENOUGH, stores):
             keep(*sample)
-    if "pull" in names or arguments.pull:
-        tempfile.tempdir = str(directory)  # where labs make their directories
-        for name, side, round_, seconds in pull.samples(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
-            keep(name, side, round_, seconds)
+    tempfile.tempdir = str(directory)  # where labs make their directories
+    for name, samples in (("pull", pull.samples), ("unpack", unpack.samples)):
+        if name in names or getattr(arguments, name):
+            for sample in samples(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
+                keep(*sample)
     if "compare" in names:
-        tempfile.tempdir = str(directory)
         for round_, seconds in pull.compares(ipcsd, cache, arguments.rounds or _ENOUGH_PULLS):
             keep("compare", "ipfs-http", round_, seconds)
     return found
@@ -114,7 +116,7 @@ def machine(directory):
 
 def main():
     arguments = parse()
-    wants_pull = arguments.pull or "pull" in (arguments.only or [])
+    wants_pull = arguments.pull or arguments.unpack or {"pull", "unpack"} & set(arguments.only or [])
     if wants_pull and os.geteuid() != 0:
         sys.exit("pull and unpack mount overlayfs: run it as root")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ipcs" / "bench"
@@ -137,7 +139,8 @@ def main():
         ticks_after, stolen_after = processor_times()
     about["stolen_percent"] = 100 * (stolen_after - stolen) / max(1, ticks_after - ticks)
     rounds = {name: len(line["samples"]) for name, line in found.items()}
-    preliminary = any(count < (_ENOUGH_PULLS if name in ("pull", "pull_unpack", "compare") else _ENOUGH) for name, count in rounds.items())
+    preliminary = any(count < (_ENOUGH_PULLS if name.startswith(("pull", "unpack", "compare")) else _ENOUGH)
+                      for name, count in rounds.items())
     document = json.dumps({"ipcsd": command([arguments.ipcsd, "--version"]).stdout.strip(), "containerd": "2.4.2",
                            "machine": about, "preliminary": preliminary, "metrics": found}, indent=2)
 

@@ -42,6 +42,25 @@ def with_other_layer(image):
     return Image(json.dumps(manifest).encode(), {**kept, digest_of(data): data})
 
 
+def of_tars(layers):
+    """An image of these layers, gzip files."""
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/true"]}, "rootfs": {
+        "type": "layers", "diff_ids": [digest_of(gzip.decompress(layer)) for layer in layers]}}).encode()
+    described = [{"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+                 for kind, data in [(CONFIG, config), *((LAYER, layer) for layer in layers)]]
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": described[0], "layers": described[1:]}).encode()
+    return Image(manifest, {digest_of(data): data for data in (config, *layers)})
+
+
+def joined(image, places):
+    """An image of one layer that holds those layers of `image` one behind the other."""
+    layers = json.loads(image.manifest)["layers"]
+    tars = [gzip.decompress(image.blobs[layers[place]["digest"]]) for place in places]
+    # The zeros at the end of a tar would end the whole.
+    parts = [tar[:-(-len(tar.rstrip(b"\0")) // 512) * 512] for tar in tars[:-1]] + tars[-1:]
+    return of_tars([gzip.compress(b"".join(parts), 6, mtime=0)])
+
+
 def _make(cache, directory):
     packages, blobs = cache / "packages", directory / "blobs"
     for path in (packages, blobs):

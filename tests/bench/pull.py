@@ -1,5 +1,4 @@
-"""Pull and unpack of a real image by containerd 2.4.2: with its content in ipcsd, unpacked by ipcsd too, and by itself alone; a
-comparison of two images."""
+"""Pull and unpack of a real image by containerd 2.4.2, with its content in ipcsd and by itself alone; a comparison of two images."""
 
 import json
 import os
@@ -10,11 +9,7 @@ from pathlib import Path
 import debian_image
 from lab.lab import Lab
 from lab.process import Failure
-
-_VERSION = "2.4.2"
-# containerd would hand gunzip to pigz where that is installed; then machines could not be compared.
-_VARIABLES = {"CONTAINERD_DISABLE_PIGZ": "1", "CONTAINERD_DISABLE_IGZIP": "1"}
-_LIMIT = 1800.0
+from unpack import LIMIT, VARIABLES, VERSION
 
 
 def samples(ipcsd: Path, cache: Path, rounds):
@@ -22,31 +17,24 @@ def samples(ipcsd: Path, cache: Path, rounds):
     them; who begins changes from round to round."""
     image = debian_image.load(cache)
     size = sum(len(data) for data in image.blobs.values()) / 1e6
-    with Lab(ipcsd, _VERSION) as shared:
+    with Lab(ipcsd, VERSION) as shared:
         registry = shared.registry()
         reference = registry.push("debian:1", image)
         for round_ in range(rounds):
-            sides = ("ipcsd", "unpacked by ipcsd", "containerd")
+            sides = ("ipcsd", "containerd")
             for side in sides if round_ % 2 == 0 else reversed(sides):
                 os.sync()
-                seconds = _pull(ipcsd, side, reference, image)
-                if side != "unpacked by ipcsd":
-                    yield "pull", side, round_, seconds
-                if side != "ipcsd":
-                    yield "pull_unpack", side.removeprefix("unpacked by "), round_, seconds
+                yield "pull", side, round_, _pull(ipcsd, side, reference, image)
     print(f"the image has {size:.0f} MB in {len(image.blobs) - 1} layers", file=sys.stderr)
 
 
 def _pull(ipcsd, side, reference, image):
-    with Lab(ipcsd, _VERSION) as lab:
-        unpacks = side == "unpacked by ipcsd"
-        store = lab.ipcsd(diff=unpacks) if side != "containerd" else None
-        containerd = lab.containerd(store.socket if store else None, variables=_VARIABLES, diff=store.diff if store else None)
+    with Lab(ipcsd, VERSION) as lab:
+        store = lab.ipcsd() if side == "ipcsd" else None
+        containerd = lab.containerd(store.socket if store else None, variables=VARIABLES)
         begin = time.monotonic()
-        containerd.pull(reference, seconds=_LIMIT)
+        containerd.pull(reference, seconds=LIMIT)
         took = time.monotonic() - begin
-        if unpacks and len(store.applied_layers()) != len(image.blobs) - 1:
-            raise Failure(f"ipcsd did not unpack every layer, but {store.applied_layers()}")
         held = set(store.blob_files()) if store else {
             "sha256:" + path.name for path in containerd.directory.glob("root/*.content.v1.content/blobs/sha256/*")}
         if held != image.digests:
@@ -59,15 +47,15 @@ def compares(ipcsd: Path, cache: Path, rounds):
     and a new Kubo: their bytes are brought in first."""
     one = debian_image.load(cache)
     other = debian_image.with_other_layer(one)
-    with Lab(ipcsd, _VERSION) as shared:
+    with Lab(ipcsd, VERSION) as shared:
         registry = shared.registry()
         references = [registry.push(f"compare:{name}", image) for name, image in (("one", one), ("other", other))]
         for round_ in range(rounds):
             os.sync()
-            with Lab(ipcsd, _VERSION) as lab:
+            with Lab(ipcsd, VERSION) as lab:
                 store = lab.ipcsd(kubo=lab.kubo())
                 begin = time.monotonic()
-                done = store.ctl("--format", "json", "image", "--plain-http", "compare", *references, seconds=_LIMIT)
+                done = store.ctl("--format", "json", "image", "--plain-http", "compare", *references, seconds=LIMIT)
                 took = time.monotonic() - begin
                 buckets = {tuple(bucket["images"]) for bucket in json.loads(done.stdout)["blocks"]["buckets"]}
                 if len(buckets) != 3:
