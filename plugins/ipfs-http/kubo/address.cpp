@@ -77,9 +77,11 @@ Address from_url(std::string_view text) {
     address.host = uri.getHost();
     address.port = uri.getPort();
     address.prefix = uri.getPath();
-    while (address.prefix.ends_with('/')) address.prefix.pop_back();
+    const auto drop_slashes = [&] { while (address.prefix.ends_with('/')) address.prefix.pop_back(); };
+    drop_slashes();
     constexpr std::string_view kApi = "/api/v0";
     if (address.prefix.ends_with(kApi)) address.prefix.resize(address.prefix.size() - kApi.size());
+    drop_slashes();
   } catch (const Poco::Exception& e) {
     reject(text, e.displayText());
   }

@@ -67,6 +67,7 @@ TEST_CASE("an operator's pin and those of runs know nothing of each other") {
   check_failed(control.ctl({"pin", "add", blob, "--owner", std::string(257, 'x')}), 1, "256");
   check_out(control.ctl({"pin", "rm", blob, "--all"}), "");
   check_failed(control.ctl({"pin", "rm", blob, "--all"}), 1, blob + ": not pinned");
+  const std::lock_guard lock(control.world.memory->mutex);
   CHECK(control.world.memory->blobs.empty());
 }
 

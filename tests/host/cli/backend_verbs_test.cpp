@@ -125,6 +125,7 @@ TEST_CASE("an interrupted copy ends in the daemon too, and the next one goes on"
   // The daemon notices that nobody waits any more.
   CHECK(eventually([&] { return control.ctl({"backend", "copy", "-q"}).code == 0; }));
   CHECK(opened < 105);
+  const std::lock_guard lock(world.memory->mutex);
   CHECK(world.memory->blobs.size() == 100);
 }
 

@@ -214,6 +214,7 @@ TEST_CASE("blocks are counted once in the bucket of the images that have them") 
 }
 
 TEST_CASE("blobs alone are counted by their roots, without a look at their blocks") {
+  std::atomic<int> listings{0};  // outlives the node, which counts to its end
   Node node;
   Images source;
   Daemon store(node.peer, node.control, "test", node.call);
@@ -222,8 +223,7 @@ TEST_CASE("blobs alone are counted by their roots, without a look at their block
   const auto root = source.add(oci::kOciManifest, oci::test::manifest_text(config, {layer}));
   const oci::Image image = oci::copy(source, root, store, "", {PlatformChoice::everything(), 1, {}, false}, node.call);
   const oci::Image p2p = rewrite(store, image, {}, node.call).image;
-  std::atomic<int> listings{0};
-  node.world.memory->on_call = [&](const char* name, const plugin::Call&) { listings += std::string_view(name) == "list_blocks"; };
+  node.world.memory->set_on_call([&](const char* name, const plugin::Call&) { listings += std::string_view(name) == "list_blocks"; });
   const auto shared = [&](const std::vector<By>& by) {
     const Comparison found = compare(store, {{"A", image}, {"B", p2p}}, by, {}, node.call);
     const Granularity& blobs = found.granularities.back();

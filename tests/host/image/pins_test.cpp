@@ -123,5 +123,6 @@ TEST_CASE("two runs on the same blobs: the one that ends first leaves the other 
   }
   second.drop_pins(node.call);
   CHECK(node.all_pins().empty());
+  const std::lock_guard lock(node.world.memory->mutex);
   CHECK(node.world.memory->blobs.empty());
 }
