@@ -56,6 +56,11 @@ bool Database::Run::step() {
   return result == SQLITE_ROW;
 }
 
+Database::Run& Database::Run::bind(std::span<const uint8_t> blob) {
+  database_.check(sqlite3_bind_blob64(statement_, ++bound_, blob.data(), blob.size(), SQLITE_STATIC));
+  return *this;
+}
+
 int Database::Run::finish() {
   while (step()) {
   }
@@ -65,6 +70,11 @@ int Database::Run::finish() {
 std::string Database::Run::text(int column) const {
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
   return bytes == nullptr ? "" : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+}
+
+std::vector<uint8_t> Database::Run::blob(int column) const {
+  const auto* bytes = static_cast<const uint8_t*>(sqlite3_column_blob(statement_, column));
+  return bytes == nullptr ? std::vector<uint8_t>() : std::vector<uint8_t>(bytes, bytes + sqlite3_column_bytes(statement_, column));
 }
 
 Transaction::~Transaction() {

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace ipcs::ipfs_http {
 
@@ -22,7 +24,7 @@ class Database {
   // Statements that give no rows.
   void execute(const char* sql);
 
-  // One run: bind in order, step, read columns. `sql` is a literal; bound text stays where it is until the run's end.
+  // One run: bind in order, step, read columns. `sql` is a literal; bound bytes stay where it is until the run's end.
   class Run {
    public:
     Run(Database& database, const char* sql);
@@ -31,10 +33,12 @@ class Database {
     Run& operator=(const Run&) = delete;
     Run& bind(int64_t value);
     Run& bind(std::string_view text);
+    Run& bind(std::span<const uint8_t> blob);
     bool step();   // whether there is a row
     int finish();  // for statements that give none; how many rows were changed
     int64_t integer(int column) const noexcept { return sqlite3_column_int64(statement_, column); }
     std::string text(int column) const;
+    std::vector<uint8_t> blob(int column) const;
 
    private:
     Database& database_;

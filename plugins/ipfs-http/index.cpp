@@ -6,7 +6,7 @@
 namespace ipcs::ipfs_http {
 namespace {
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;  // 1 had no parts
 
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -16,6 +16,9 @@ CREATE INDEX IF NOT EXISTS blobs_by_cid ON blobs (cid);
 CREATE INDEX IF NOT EXISTS blobs_claimed ON blobs (digest) WHERE verified = 0;
 CREATE TABLE IF NOT EXISTS chores (digest TEXT PRIMARY KEY, kind INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finished (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (key TEXT NOT NULL, offset INTEGER NOT NULL, hashes BLOB NOT NULL, guard TEXT NOT NULL,
+  PRIMARY KEY (key, offset)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS parts_by_guard ON parts (guard);
 CREATE TABLE IF NOT EXISTS pins (cid TEXT PRIMARY KEY, released INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pins_released ON pins (released);
 )";
@@ -50,7 +53,7 @@ Index::Index(const std::string& directory)
   if (version < kVersion) {
     Transaction transaction(write_);
     write_.execute(kSchema);
-    write_.execute("PRAGMA user_version = 1");
+    write_.execute("PRAGMA user_version = 2");
     transaction.commit();
   }
   Database::Run run(read_, "SELECT COALESCE(SUM(size), 0) FROM (SELECT DISTINCT cid, size FROM blobs)");
@@ -222,6 +225,50 @@ void Index::expect_chore(std::string_view digest) {
   Database::Run(notes_, "INSERT OR IGNORE INTO chores VALUES (?, 0)").bind(digest).finish();
 }
 
+void Index::keep_parts(std::string_view key, std::span<const IngestPart> parts) {
+  const std::lock_guard lock(write_mutex_);
+  Transaction transaction(write_);
+  for (const IngestPart& part : parts) {
+    const std::string guard = part.guard.to_string();
+    Database::Run(write_, "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)")
+        .bind(key)
+        .bind(static_cast<int64_t>(part.offset))
+        .bind(std::span<const uint8_t>(part.hashes))
+        .bind(guard)
+        .finish();
+  }
+  transaction.commit();
+}
+
+std::vector<IngestPart> Index::parts(std::string_view key) {
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT offset, hashes, guard FROM parts WHERE key = ? ORDER BY offset");
+  run.bind(key);
+  std::vector<IngestPart> parts;
+  while (run.step()) parts.push_back({static_cast<uint64_t>(run.integer(0)), run.blob(1), ipld::Cid::parse(run.text(2))});
+  return parts;
+}
+
+void Index::forget_parts(std::string_view key, uint64_t offset, int64_t at_ns) {
+  const std::lock_guard lock(notes_mutex_);
+  Transaction transaction(notes_);
+  Database::Run(notes_, "UPDATE pins SET released = ? WHERE cid IN (SELECT guard FROM parts WHERE key = ? AND offset >= ?)")
+      .bind(at_ns)
+      .bind(key)
+      .bind(static_cast<int64_t>(offset))
+      .finish();
+  Database::Run(notes_, "DELETE FROM parts WHERE key = ? AND offset >= ?").bind(key).bind(static_cast<int64_t>(offset)).finish();
+  transaction.commit();
+}
+
+std::vector<std::string> Index::ingests_with_parts() {
+  const std::lock_guard lock(read_mutex_);
+  Database::Run run(read_, "SELECT DISTINCT key FROM parts");
+  std::vector<std::string> keys;
+  while (run.step()) keys.push_back(run.text(0));
+  return keys;
+}
+
 void Index::note_pin(const ipld::Cid& cid) {
   const std::string text = cid.to_string();
   const std::lock_guard lock(notes_mutex_);
@@ -231,12 +278,12 @@ void Index::note_pin(const ipld::Cid& cid) {
 void Index::release_pin(const ipld::Cid& cid, int64_t at_ns) {
   const std::string text = cid.to_string();
   const std::lock_guard lock(notes_mutex_);
-  Database::Run(notes_, "UPDATE pins SET released = ? WHERE cid = ?").bind(at_ns).bind(text).finish();
+  Database::Run(notes_, "UPDATE pins SET released = ? WHERE cid = ? AND cid NOT IN (SELECT guard FROM parts)").bind(at_ns).bind(text).finish();
 }
 
 void Index::release_all_pins() {
   const std::lock_guard lock(notes_mutex_);
-  Database::Run(notes_, "UPDATE pins SET released = 0").finish();
+  Database::Run(notes_, "UPDATE pins SET released = 0 WHERE cid NOT IN (SELECT guard FROM parts)").finish();
 }
 
 std::vector<ipld::Cid> Index::released_pins(int64_t now_ns, size_t limit) {

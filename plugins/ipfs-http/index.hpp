@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,20 @@ enum class ChoreKind : int64_t { kRemove = 0, kQuarantine = 1 };
 struct Chore {
   std::string digest;
   ChoreKind kind = ChoreKind::kRemove;
+};
+
+// Full leaves of an ingest, in the order of its bytes, that Kubo holds under one guard.
+inline constexpr uint64_t kLeaf = 262'144;  // bytes of the file in a leaf of Kubo's default layout
+struct IngestPart {
+  uint64_t offset = 0;          // of the first one's bytes
+  std::vector<uint8_t> hashes;  // 32 bytes a leaf: sha2-256 of the block
+  ipld::Cid guard;
+
+  size_t leaves() const noexcept { return hashes.size() / 32; }
+  uint64_t end() const noexcept { return offset + leaves() * kLeaf; }
+  ipld::Cid leaf(size_t number) const {
+    return ipld::Cid::v0(ipld::Multihash(ipld::HashCode::kSha2_256, std::span(hashes).subspan(number * 32, 32)));
+  }
 };
 
 // index.db in the state directory. [thread-safe]. Functions throw Error as Database's do. What changes blobs and chores is
@@ -71,11 +86,20 @@ class Index {
   // Before an entry is made in Kubo: unless put() follows, it is to be removed.
   void expect_chore(std::string_view digest);
 
+  // Parts of an ingest: their guards' pins stay in use, over a start too, until they are forgotten. Synced.
+  void keep_parts(std::string_view key, std::span<const IngestPart> parts);
+  // In the order of offsets.
+  std::vector<IngestPart> parts(std::string_view key);
+  // Of those from `offset` on; their pins may be dropped from `at_ns` on.
+  void forget_parts(std::string_view key, uint64_t offset, int64_t at_ns);
+  // Keys of ingests that have any.
+  std::vector<std::string> ingests_with_parts();
+
   // A pin that may be there, from before it is made until it has been dropped.
   void note_pin(const ipld::Cid& cid);
-  // From `at_ns` (of the system's clock) on it may be dropped.
+  // From `at_ns` (of the system's clock) on it may be dropped, unless it is a part's.
   void release_pin(const ipld::Cid& cid, int64_t at_ns);
-  // Of a start: nobody uses any.
+  // Of a start: nobody uses any but parts.
   void release_all_pins();
   std::vector<ipld::Cid> released_pins(int64_t now_ns, size_t limit);
   void forget_pin(const ipld::Cid& cid);

@@ -13,8 +13,8 @@ namespace {
 constexpr auto kForeignRoot = std::chrono::seconds(2);
 }  // namespace
 
-KuboIngest::KuboIngest(KuboStore& store, std::string key, std::shared_ptr<StagedFile> file)
-    : store_(store), key_(std::move(key)), file_(std::move(file)), size_(file_->size()) {}
+KuboIngest::KuboIngest(KuboStore& store, std::string key, std::shared_ptr<StagedBytes> bytes)
+    : store_(store), key_(std::move(key)), bytes_(std::move(bytes)), size_(bytes_->size()) {}
 
 KuboIngest::~KuboIngest() { end_upload(); }
 
@@ -29,30 +29,30 @@ void KuboIngest::require_open() const {
   if (gone_) throw Error(Code::kFailedPrecondition, "ingest " + key_ + ": has been committed");
 }
 
-size_t KuboIngest::read_at(const plugin::Call&, uint64_t offset, std::span<uint8_t> out) {
+size_t KuboIngest::read_at(const plugin::Call& call, uint64_t offset, std::span<uint8_t> out) {
   require_open();
   if (offset >= size_) return 0;
-  return file_->read_at(offset, out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), size_ - offset))));
+  return bytes_->read_at(call, offset, out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), size_ - offset))));
 }
 
 void KuboIngest::append(const plugin::Call& call, std::span<const uint8_t> bytes) {
   require_open();
   call.check();
-  file_->write_at(size_, bytes);
+  bytes_->write_at(size_, bytes);
   size_ += bytes.size();
   store_.count_ingest(static_cast<int64_t>(bytes.size()));
   if (size_ < kBatchBytes) return;
-  if (!upload_) upload_ = store_.new_upload(file_);
+  if (!upload_) upload_ = store_.new_upload(bytes_);
   upload_->grown(size_);
 }
 
-void KuboIngest::truncate(const plugin::Call&, uint64_t size) {
+void KuboIngest::truncate(const plugin::Call& call, uint64_t size) {
   require_open();
   if (size > size_)
     throw Error(Code::kOutOfRange,
                 "ingest " + key_ + ": cannot keep " + std::to_string(size) + " bytes of " + std::to_string(size_));
   end_upload();
-  file_->truncate(size);
+  bytes_->truncate(call, size);
   store_.count_ingest(static_cast<int64_t>(size) - static_cast<int64_t>(size_));
   size_ = size;
 }
@@ -68,7 +68,7 @@ void KuboIngest::commit(const plugin::Call& call, uint64_t size, std::string_vie
   if (!names_bytes && !root_of(digest))
     throw Error(Code::kFailedPrecondition,
                 "ingest " + key_ + ": its bytes are " + std::string(content_digest) + ", not " + std::string(digest));
-  if (file_->size() != size_) file_->truncate(size_);
+  if (bytes_->size() != size_) bytes_->truncate(call, size_);
 
   const auto lock = store_.lock_digest(call, digest);
   const auto known = store_.index().find(digest);
@@ -97,7 +97,7 @@ void KuboIngest::commit(const plugin::Call& call, uint64_t size, std::string_vie
 }
 
 ipld::Cid KuboIngest::root_for(const plugin::Call& call, std::string_view digest, bool names_bytes) {
-  if (!upload_) upload_ = store_.new_upload(file_);
+  if (!upload_) upload_ = store_.new_upload(bytes_);
   ipld::Cid root = upload_->finish(call, size_).cid;
   if (names_bytes || p2p_digest(root) == digest) return root;
   return foreign_root(call, digest);
@@ -120,7 +120,8 @@ ipld::Cid KuboIngest::foreign_root(const plugin::Call& call, std::string_view di
     batch.emplace();
   });
   const ReadBytes bytes = [&](uint64_t offset, std::span<uint8_t> out) {
-    if (file_->read_at(offset, out) != out.size()) throw Error(Code::kDataLoss, "the staged file is shorter than it was");
+    if (bytes_->read_at(call, offset, out) != out.size())
+      throw Error(Code::kDataLoss, "bytes that arrived are lost at " + std::to_string(offset));
   };
   try {
     prove(source, root, size_, bytes, sink);
@@ -137,11 +138,12 @@ ipld::Cid KuboIngest::foreign_root(const plugin::Call& call, std::string_view di
 }
 
 void KuboIngest::drop() {
+  end_upload();
   store_.directory().remove_ingest(key_);
+  bytes_->ended();
   store_.index().forget_ingest(key_);
   store_.count_ingest(-static_cast<int64_t>(size_));
   gone_ = true;
-  end_upload();
 }
 
 }  // namespace ipcs::ipfs_http

@@ -1,4 +1,4 @@
-// Bytes that are still arriving: staged in a file, on their way to Kubo at the same time.
+// Bytes that are still arriving: staged, on their way to Kubo at the same time.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@ namespace ipcs::ipfs_http {
 // An open ingest. One thread at a time; the store outlives it.
 class KuboIngest final : public plugin::Ingest {
  public:
-  KuboIngest(KuboStore& store, std::string key, std::shared_ptr<StagedFile> file);
+  KuboIngest(KuboStore& store, std::string key, std::shared_ptr<StagedBytes> bytes);
   ~KuboIngest() override;
 
   uint64_t size() override { return size_; }
@@ -30,7 +30,7 @@ class KuboIngest final : public plugin::Ingest {
 
   KuboStore& store_;
   const std::string key_;
-  std::shared_ptr<StagedFile> file_;
+  std::shared_ptr<StagedBytes> bytes_;
   uint64_t size_;
   std::shared_ptr<Upload> upload_;  // made with the first byte that is to travel
   bool gone_ = false;               // committed, or the blob was there

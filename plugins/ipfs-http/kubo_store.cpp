@@ -97,11 +97,14 @@ KuboStore::KuboStore(const plugin::Host& host, const plugin::Call& call, Config 
       id_(index_.meta("id")) {
   begin(call);
   if (!read_only_) {
-    index_.release_all_pins();
     for (const std::string& key : index_.finished_ingests()) {
       directory_.remove_ingest(key);
       index_.forget_ingest(key);
     }
+    for (const std::string& key : index_.ingests_with_parts()) {
+      if (!directory_.stat_ingest(key)) index_.forget_parts(key, 0, 0);
+    }
+    index_.release_all_pins();
   }
   for (const std::string& key : directory_.ingest_keys()) {
     if (const auto entry = directory_.stat_ingest(key)) ingest_bytes_ += entry->size;
@@ -322,7 +325,8 @@ std::unique_ptr<plugin::Ingest> KuboStore::open_ingest(const plugin::Call&, std:
       throw Error(Code::kResourceExhausted, name + ": the file system of " + config_.state + " is full");
     file = StagedFile::open(path, true);
   }
-  return std::make_unique<KuboIngest>(*this, std::string(key), std::move(file));
+  auto bytes = std::make_shared<StagedBytes>(std::string(key), std::move(file), index_, rpc_);
+  return std::make_unique<KuboIngest>(*this, std::string(key), std::move(bytes));
 }
 
 std::unique_ptr<plugin::Cursor> KuboStore::list_ingests(const plugin::Call&) {
@@ -333,11 +337,12 @@ void KuboStore::discard_ingest(const plugin::Call&, std::string_view key) {
   require_writable("ingest " + std::string(key));
   const auto entry = directory_.stat_ingest(key);
   if (!entry || !directory_.remove_ingest(key)) throw Error(Code::kNotFound, "ingest " + std::string(key) + ": not found");
+  index_.forget_parts(key, 0, now_ns());
   count_ingest(-static_cast<int64_t>(entry->size));
 }
 
-std::shared_ptr<Upload> KuboStore::new_upload(std::shared_ptr<StagedFile> file) {
-  return std::make_shared<Upload>(std::move(file), index_, rpc_, *uploads_);
+std::shared_ptr<Upload> KuboStore::new_upload(std::shared_ptr<StagedBytes> bytes) {
+  return std::make_shared<Upload>(std::move(bytes), index_, rpc_, *uploads_);
 }
 
 void KuboStore::publish(const plugin::Call& call, const BlobRow& row, std::string_view key) {

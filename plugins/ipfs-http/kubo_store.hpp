@@ -68,7 +68,7 @@ class KuboStore final : public plugin::ContentStore,
   Index& index() noexcept { return index_; }
   BlockCache& cache() noexcept { return *cache_; }
   StateDirectory& directory() noexcept { return directory_; }
-  std::shared_ptr<Upload> new_upload(std::shared_ptr<StagedFile> file);
+  std::shared_ptr<Upload> new_upload(std::shared_ptr<StagedBytes> bytes);
   DigestLocks::Held lock_digest(const plugin::Call& call, std::string_view digest) { return locks_.lock(call, digest); }
   // Throws Error unless Kubo can be reached and is the one that belongs to the state directory.
   void require_kubo(const plugin::Call& call);

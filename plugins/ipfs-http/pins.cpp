@@ -9,7 +9,7 @@ int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-void HeldPins::send(const plugin::Call& call, const CarBatch& batch) {
+ipld::Cid HeldPins::send(const plugin::Call& call, const CarBatch& batch) {
   const ipld::Cid guard = batch.root(store_);
   index_.note_pin(guard);
   {
@@ -17,6 +17,7 @@ void HeldPins::send(const plugin::Call& call, const CarBatch& batch) {
     guards_.push_back(guard);
   }
   batch.send(call, rpc_, store_);
+  return guard;
 }
 
 void HeldPins::release() noexcept {

@@ -21,8 +21,8 @@ class HeldPins {
   HeldPins& operator=(const HeldPins&) = delete;
   ~HeldPins() { release(); }
 
-  // Sends a batch under a pin that is noted before. [thread-safe]
-  void send(const plugin::Call& call, const CarBatch& batch);
+  // Sends a batch under a pin that is noted before; returns the guard that is pinned. [thread-safe]
+  ipld::Cid send(const plugin::Call& call, const CarBatch& batch);
   void release() noexcept;
 
  private:

@@ -1,7 +1,8 @@
-// pread and pwrite.
+// pread, pwrite and holes.
 #include "staged_file.hpp"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,10 @@ void StagedFile::write_at(uint64_t offset, std::span<const uint8_t> bytes) {
 
 void StagedFile::truncate(uint64_t size) {
   if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) fail(path_);
+}
+
+bool StagedFile::punch(uint64_t offset, uint64_t size) noexcept {
+  return ::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size)) == 0;
 }
 
 }  // namespace ipcs::ipfs_http

@@ -23,6 +23,8 @@ class StagedFile {
   size_t read_at(uint64_t offset, std::span<uint8_t> out) const;
   void write_at(uint64_t offset, std::span<const uint8_t> bytes);
   void truncate(uint64_t size);
+  // Frees the room of bytes, which read as zeros from then on. False: the file system can't.
+  bool punch(uint64_t offset, uint64_t size) noexcept;
 
  private:
   StagedFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}

@@ -45,10 +45,23 @@ void UploadPool::work() {
   }
 }
 
-Upload::Build::Build() : sink([this](const ipld::Cid& cid, ipld::BytesView data) { batch.put(cid, data); }), builder(ipld::Profile(), sink) {}
+Upload::Build::Build()
+    : sink([this](const ipld::Cid& cid, ipld::BytesView data) {
+        load.batch.put(cid, data);
+        if (data.size() < kLeaf) return;  // an inner node, or the last leaf
+        const ipld::BytesView hash = cid.hash().digest();
+        load.leaves.insert(load.leaves.end(), hash.begin(), hash.end());
+      }),
+      builder(ipld::Profile(), sink) {}
 
-Upload::Upload(std::shared_ptr<StagedFile> file, Index& index, kubo::Rpc& rpc, UploadPool& pool)
-    : file_(std::move(file)), pool_(pool), pins_(std::make_unique<HeldPins>(index, rpc)) {}
+Upload::Load Upload::Build::take() {
+  Load next;
+  next.leaves_begin = load.leaves_begin + load.leaves.size() / 32 * kLeaf;
+  return std::exchange(load, std::move(next));
+}
+
+Upload::Upload(std::shared_ptr<StagedBytes> bytes, Index& index, kubo::Rpc& rpc, UploadPool& pool)
+    : bytes_(std::move(bytes)), pool_(pool), pins_(std::make_unique<HeldPins>(index, rpc)) {}
 
 bool Upload::has_turn() const {
   return !stopped_ && !failed_ && turns_ < kTurns && available_ >= taken_ + (hungry_ + 1) * kBatchBytes;
@@ -70,9 +83,9 @@ void Upload::submit() {
 void Upload::turn() {
   const plugin::Call call = call_->call();
   bool lost = false;
-  std::optional<CarBatch> batch;
+  std::optional<Load> load;
   try {
-    batch = take_batch(call);
+    load = take_load(call);
   } catch (const std::exception&) {
     lost = true;  // finish() tries again and tells
   }
@@ -83,11 +96,14 @@ void Upload::turn() {
     if (has_turn()) submit();
   }
   try {
-    if (batch) pins_->send(call, *batch);
+    if (load) {
+      const ipld::Cid guard = pins_->send(call, load->batch);
+      bytes_->given({load->leaves_begin, std::move(load->leaves), guard});
+    }
   } catch (const std::exception&) {
     lost = true;
   }
-  batch.reset();  // before the next one is made
+  load.reset();  // before the next one is made
   const std::lock_guard lock(mutex_);
   failed_ = failed_ || lost;
   --turns_;
@@ -95,7 +111,7 @@ void Upload::turn() {
   if (turns_ == 0) idle_.notify_all();
 }
 
-std::optional<CarBatch> Upload::take_batch(const plugin::Call& call) {
+std::optional<Upload::Load> Upload::take_load(const plugin::Call& call) {
   const std::lock_guard build(build_mutex_);
   uint64_t size = 0, full = 0;
   {
@@ -105,19 +121,20 @@ std::optional<CarBatch> Upload::take_batch(const plugin::Call& call) {
     full = std::clamp((size - taken_) / kTurns, kBatchBytes, kLargeBatch);
   }
   feed(call, size, full);
-  if (build_->batch.bytes() < kBatchBytes) return std::nullopt;
-  return std::exchange(build_->batch, CarBatch());
+  if (build_->load.batch.bytes() < kBatchBytes) return std::nullopt;
+  return build_->take();
 }
 
 void Upload::feed(const plugin::Call& call, uint64_t size, uint64_t full) {
   if (!build_) build_ = std::make_unique<Build>();
   buffer_.resize(kReadStep);
-  build_->batch.reserve(std::min(full, size - build_->fed + build_->batch.bytes()) + kReadStep + (kReadStep >> 4));
-  while (build_->fed < size && build_->batch.bytes() < full) {
+  CarBatch& batch = build_->load.batch;
+  batch.reserve(std::min(full, size - build_->fed + batch.bytes()) + kReadStep + (kReadStep >> 4));
+  while (build_->fed < size && batch.bytes() < full) {
     call.check();
     const auto piece = std::span(buffer_).first(static_cast<size_t>(std::min<uint64_t>(kReadStep, size - build_->fed)));
-    if (file_->read_at(build_->fed, piece) != piece.size())
-      throw Error(Code::kDataLoss, "the staged file is shorter than it was");
+    if (bytes_->read_at(call, build_->fed, piece) != piece.size())
+      throw Error(Code::kDataLoss, "bytes that arrived are lost at " + std::to_string(build_->fed));
     build_->builder.append(piece);
     build_->fed += piece.size();
     const std::lock_guard lock(mutex_);
@@ -156,12 +173,11 @@ ipld::Subtree Upload::finish(const plugin::Call& call, uint64_t size) {
   try {
     feed(call, size, kBatchBytes);
     while (build_->fed < size) {
-      pins_->send(call, build_->batch);
-      build_->batch = CarBatch();
+      pins_->send(call, build_->take().batch);
       feed(call, size, kBatchBytes);
     }
     const ipld::Subtree root = build_->builder.finish();
-    pins_->send(call, build_->batch);
+    pins_->send(call, build_->load.batch);
     return root;
   } catch (...) {
     build_.reset();

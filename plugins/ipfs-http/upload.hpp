@@ -1,4 +1,4 @@
-// A staged file on its way to Kubo: leaves travel while bytes are still arriving.
+// Staged bytes on their way to Kubo: leaves travel while bytes are still arriving.
 #pragma once
 
 #include <condition_variable>
@@ -14,7 +14,7 @@
 #include "ipld/dag_builder.hpp"
 #include "kubo/patience.hpp"
 #include "pins.hpp"
-#include "staged_file.hpp"
+#include "staged_bytes.hpp"
 
 namespace ipcs::ipfs_http {
 
@@ -48,9 +48,9 @@ class UploadPool {
 // threads work beside it.
 class Upload : public std::enable_shared_from_this<Upload> {
  public:
-  Upload(std::shared_ptr<StagedFile> file, Index& index, kubo::Rpc& rpc, UploadPool& pool);
+  Upload(std::shared_ptr<StagedBytes> bytes, Index& index, kubo::Rpc& rpc, UploadPool& pool);
 
-  // The file has grown to `size` bytes.
+  // There are `size` bytes by now.
   void grown(uint64_t size);
   // Ends it: nothing more is sent. Returns once no thread works for it.
   void stop() noexcept;
@@ -62,18 +62,25 @@ class Upload : public std::enable_shared_from_this<Upload> {
 
  private:
   friend class UploadPool;
+  // What one request takes to Kubo: blocks, and of the full leaves among them the hashes.
+  struct Load {
+    CarBatch batch;
+    std::vector<uint8_t> leaves;  // 32 bytes each
+    uint64_t leaves_begin = 0;    // offset of the first one's bytes
+  };
   // The part that is begun anew when something failed.
   struct Build {
-    CarBatch batch;
+    Load load;
     ipld::BlockCallback sink;
     ipld::DagBuilder builder;
     uint64_t fed = 0;
     Build();
+    Load take();
   };
   // Takes one batch to Kubo, on a pool's thread.
   void turn();
   // What a turn takes; nothing when less than a batch is at hand, or when nothing is to be sent any more.
-  std::optional<CarBatch> take_batch(const plugin::Call& call);
+  std::optional<Load> take_load(const plugin::Call& call);
   // The caller holds mutex_.
   void submit();
   // Feeds the builder until the batch has `full` bytes or `size` is reached. The caller holds build_mutex_.
@@ -81,7 +88,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void reset();
   bool has_turn() const;
 
-  const std::shared_ptr<StagedFile> file_;
+  const std::shared_ptr<StagedBytes> bytes_;
   UploadPool& pool_;
   std::unique_ptr<HeldPins> pins_;
 
@@ -92,7 +99,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   std::mutex mutex_;
   std::condition_variable idle_;
   std::unique_ptr<kubo::OwnCall> call_;  // of the turns; made with the first one
-  uint64_t available_ = 0;  // bytes of the file
+  uint64_t available_ = 0;  // bytes that have arrived
   uint64_t taken_ = 0;      // bytes that were fed
   size_t turns_ = 0;        // queued or running
   size_t hungry_ = 0;       // those of them that have yet to take their batch
