@@ -64,10 +64,12 @@ class DagCursor final : public plugin::BlockCursor {
     std::vector<Item> children;
     for (size_t i = 0; i < node.links.size(); ++i) {
       const uint64_t length = unixfs.block_sizes[i];
+      if (length == 0) continue;  // no reader comes there either, and a small DAG has room for endlessly many
       if (length > item.offset + item.length - std::min(at, item.offset + item.length)) broken(item.cid, "has more bytes than its parent says");
       children.push_back({node.links[i].cid, at, length, node.links[i].tsize, item.depth + 1});
       at += length;
     }
+    if (stack_.size() + children.size() > ipld::kMostPathLinks) broken(item.cid, "has too many links, with the nodes above it");
     stack_.insert(stack_.end(), children.rbegin(), children.rend());
     return entry;
   }

@@ -10,6 +10,12 @@
 
 namespace ipcs::ipfs_http {
 
+// Bytes of blocks in a CAR: few while Kubo keeps up, so that little is left to do at the end; many where it lags behind,
+// which it takes faster.
+inline constexpr uint64_t kBatchBytes = 8 << 20, kLargeBatch = 24 << 20;
+// A link takes about fifty bytes of the guard, which as a block may have two MiB.
+inline constexpr size_t kMostBlocks = 20'000;
+
 // Collects blocks; `send` gives them to Kubo under one pin.
 //
 // The pin is of a *guard*: a node made up for the purpose that links to every block of the CAR as if it were raw. Kubo
@@ -25,6 +31,8 @@ class CarBatch final : public ipld::BlockSink {
   // Makes room for so many bytes in all.
   void reserve(uint64_t bytes) { sections_.reserve(bytes); }
   uint64_t bytes() const noexcept { return sections_.size(); }
+  // Whether it should go: kBatchBytes, or as many blocks as a guard has room for.
+  bool full() const noexcept { return sections_.size() >= kBatchBytes || links_.size() >= kMostBlocks; }
   bool empty() const noexcept { return links_.empty(); }
   // The root that send() will pin. `store`: the id of the store whose blocks these are.
   ipld::Cid root(std::string_view store) const;

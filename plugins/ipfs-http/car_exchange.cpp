@@ -131,7 +131,7 @@ class Import final : public plugin::CarImport {
     while (const auto block = reader_.next()) {
       if (!seen_.came(block->cid, block->data)) continue;
       batch_->put(block->cid, block->data);
-      if (batch_->bytes() >= kBatchBytes) send(call);
+      if (batch_->full()) send(call);
     }
   }
   void send(const plugin::Call& call) {

@@ -7,6 +7,7 @@ namespace ipcs::ipfs_http {
 namespace {
 
 constexpr size_t kStep = 1 << 20;
+constexpr size_t kMostDistinct = 1 << 20;  // blocks of one blob that are counted; in Kubo's default layout 256 GiB
 
 // Counts each block once and sends them in batches.
 class Counting final : public ipld::BlockSink {
@@ -15,7 +16,10 @@ class Counting final : public ipld::BlockSink {
   void put(const ipld::Cid& cid, ipld::BytesView data) override {
     if (seen_.insert(cid.hash()).second) bytes_ += data.size();
     batch_->put(cid, data);
-    if (batch_->bytes() >= kBatchBytes) flush();
+    if (seen_.size() > kMostDistinct)
+      throw Error(Code::kInvalidArgument, "this chunker makes more than " + std::to_string(kMostDistinct) +
+                                              " blocks of the blob: choose larger chunks");
+    if (batch_->full()) flush();
   }
   void flush() {
     if (!batch_->empty()) pins_.send(call_, *batch_);

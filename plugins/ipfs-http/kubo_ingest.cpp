@@ -115,7 +115,7 @@ ipld::Cid KuboIngest::foreign_root(const plugin::Call& call, std::string_view di
   std::optional<CarBatch> batch(std::in_place);
   ipld::BlockCallback sink([&](const ipld::Cid& cid, ipld::BytesView data) {
     batch->put(cid, data);
-    if (batch->bytes() < kBatchBytes) return;
+    if (!batch->full()) return;
     upload_->pins().send(call, *batch);
     batch.emplace();
   });
@@ -124,7 +124,7 @@ ipld::Cid KuboIngest::foreign_root(const plugin::Call& call, std::string_view di
       throw Error(Code::kDataLoss, "bytes that arrived are lost at " + std::to_string(offset));
   };
   try {
-    prove(source, root, size_, bytes, sink);
+    prove(call, source, root, size_, bytes, sink);
     if (!batch->empty()) upload_->pins().send(call, *batch);
   } catch (const Error& e) {
     call.check();

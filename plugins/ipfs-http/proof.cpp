@@ -18,12 +18,14 @@ using ipld::Cid;
 
 class Proof {
  public:
-  Proof(ipld::BlockSource& source, const ReadBytes& bytes, ipld::BlockSink& sink)
-      : source_(source), bytes_(bytes), sink_(sink) {}
+  Proof(const plugin::Call& call, ipld::BlockSource& source, uint64_t size, const ReadBytes& bytes, ipld::BlockSink& sink)
+      : call_(call), source_(source), bytes_(bytes), sink_(sink), nodes_left_(kMostNodes + size / 1024), hashes_left_(8 * size) {}
 
   // The node `cid` covers the bytes [offset, offset + length).
   void node(const Cid& cid, uint64_t offset, uint64_t length, size_t depth) {
+    call_.check();
     if (depth > ipld::kMaxDepth) differ(cid, "is too deep below the root");
+    if (nodes_left_-- == 0) differ(cid, "is one of too many nodes for so few bytes");
     if (built(cid, offset, length)) return;
     const Bytes block = source_.get(cid);
     ipld::verify(cid, block);
@@ -40,12 +42,16 @@ class Proof {
     if (own.size() > end - at || !same(own, at)) return differ(cid, "has other bytes");
     at += own.size();
     sink_.put(cid, block);
+    links_ += node.links.size();
+    if (links_ > ipld::kMostPathLinks) differ(cid, "has too many links, with the nodes above it");
     for (size_t i = 0; i < node.links.size(); ++i) {
+      if (unixfs.block_sizes[i] == 0) return differ(cid, "links to a part without bytes");
       if (unixfs.block_sizes[i] > end - at) return differ(cid, "has more bytes");
       this->node(node.links[i].cid, at, unixfs.block_sizes[i], depth + 1);
       at += unixfs.block_sizes[i];
     }
     if (at != end) differ(cid, "has fewer bytes");
+    links_ -= node.links.size();
   }
 
  private:
@@ -63,6 +69,8 @@ class Proof {
   // Whether the bytes, as a leaf, are the block.
   bool built(const Cid& cid, uint64_t offset, uint64_t length) {
     if (length > ipld::kMaxChunk) return false;
+    if (length > hashes_left_) differ(cid, "is below too many nodes of few bytes");
+    hashes_left_ -= length;
     buffer_.resize(static_cast<size_t>(length));
     bytes_(offset, buffer_);
     if (cid.codec() == ipld::Codec::kRaw) return put_if(cid, buffer_);
@@ -78,16 +86,20 @@ class Proof {
     return true;
   }
 
+  const plugin::Call& call_;
   ipld::BlockSource& source_;
   const ReadBytes& bytes_;
   ipld::BlockSink& sink_;
+  uint64_t nodes_left_, hashes_left_;  // the latter in bytes: each node may be a leaf, and is hashed as one first
+  size_t links_ = 0;  // of the nodes from the root to this one
   Bytes buffer_;
 };
 
 }  // namespace
 
-void prove(ipld::BlockSource& source, const Cid& root, uint64_t size, const ReadBytes& bytes, ipld::BlockSink& sink) {
-  Proof(source, bytes, sink).node(root, 0, size, 0);
+void prove(const plugin::Call& call, ipld::BlockSource& source, const Cid& root, uint64_t size, const ReadBytes& bytes,
+           ipld::BlockSink& sink) {
+  Proof(call, source, size, bytes, sink).node(root, 0, size, 0);
 }
 
 }  // namespace ipcs::ipfs_http

@@ -18,10 +18,6 @@
 
 namespace ipcs::ipfs_http {
 
-// Bytes of blocks in a CAR: few while Kubo keeps up, so that little is left to do at the end; many where it lags behind,
-// which it takes faster.
-inline constexpr uint64_t kBatchBytes = 8 << 20, kLargeBatch = 24 << 20;
-
 class Upload;
 
 // Threads that send batches of uploads in turn. [thread-safe]

@@ -156,6 +156,11 @@ void DagReader::descend(uint64_t position, uint64_t end) {
     NodePtr child = child_of(step, path_.size());
     if (reads_on_ && child->children.empty())
       window_ = std::min(read_ahead_, std::max(2 * window_, static_cast<size_t>(2 * child->size)));
+    size_t links = child->children.size();
+    for (const Step& above : path_) links += above.node->children.size();
+    if (links > kMostPathLinks)
+      throw Error(Code::kDataLoss, fmt::format("block {}: the nodes from the root to it have {} links, more than {}",
+                                               child->cid.to_string(), links, kMostPathLinks));
     path_.push_back({std::move(child), begin});
   }
 }

@@ -8,6 +8,7 @@
 namespace ipcs::ipld {
 
 inline constexpr size_t kMaxDepth = 64;         // nodes from a file's root to a leaf
+inline constexpr size_t kMostPathLinks = 131'072;  // links of all nodes on that way, which are in memory together
 inline constexpr size_t kReadAhead = 8u << 20;  // bytes
 
 // A file behind a root CID: a raw block, or a dag-pb tree of any shape, with blocks of any sizes, with bytes in inner
@@ -16,6 +17,7 @@ inline constexpr size_t kReadAhead = 8u << 20;  // bytes
 // is not the root's. Only the blocks of the range that is read are fetched; one who reads on and on gets read-ahead,
 // which grows with each leaf, or gets a stream of the file's bytes where the source has one; each leaf is made of
 // them again and verified.
+// Nodes may be so deep and have so many links, together, as kMaxDepth and kMostPathLinks say; others are damage.
 // Errors of damaged or false blocks are kDataLoss and name the CID; those of the source pass through. After an Error
 // the reader can go on to be used. One thread at a time. Holds the path to the last leaf and a bounded cache of inner
 // nodes.
