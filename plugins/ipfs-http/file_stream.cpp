@@ -2,6 +2,7 @@
 #include "file_stream.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "ipcs/error.hpp"
 
@@ -9,9 +10,19 @@ namespace ipcs::ipfs_http {
 
 void FileStream::read(const plugin::Call& call, std::span<uint8_t> out) {
   while (!out.empty()) {
-    const size_t count = answer_.read(call, out);
+    if (left_ == 0) {
+      std::array<uint8_t, 1> none;
+      if (answer_->read(call, none) != 0)  // its end, so that the connection can be used again
+        throw Error(Code::kDataLoss, "the file of " + root_.to_string() + " came with more bytes than were asked for");
+      length_ = std::min(2 * length_, kMost);
+      answer_.reset();
+      answer_.emplace(rpc_.cat(call, root_, next_, length_));
+      left_ = length_;
+    }
+    const size_t count = answer_->read(call, out.first(static_cast<size_t>(std::min<uint64_t>(out.size(), left_))));
     if (count == 0) throw Error(Code::kDataLoss, "the file of " + root_.to_string() + " ends at " + std::to_string(next_));
     next_ += count;
+    left_ -= count;
     out = out.subspan(count);
   }
 }

@@ -5,30 +5,36 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "kubo/rpc.hpp"
 
 namespace ipcs::ipfs_http {
 
-// One request for the bytes from some offset on. What has not been read waits in the socket and in Kubo. Nothing is
-// verified here. One thread at a time.
+// The bytes from some offset on, by requests of which each asks for twice as much as the one before, since Kubo fetches
+// all that it was asked for: who reads a part costs the network no more than about twice that part. What has not been
+// read waits in the socket and in Kubo. Nothing is verified here. One thread at a time.
 class FileStream {
  public:
+  static constexpr uint64_t kFirst = 2 << 20, kMost = 64 << 20;  // bytes of a request
+
   // Throws Error as Rpc::cat does.
   FileStream(const plugin::Call& call, kubo::Rpc& rpc, const ipld::Cid& root, uint64_t offset)
-      : root_(root), next_(offset), answer_(rpc.cat(call, root, offset)) {}
+      : rpc_(rpc), root_(root), next_(offset), answer_(rpc.cat(call, root, offset, kFirst)) {}
 
   const ipld::Cid& root() const noexcept { return root_; }
   // Where the next bytes stand in the file.
   uint64_t next() const noexcept { return next_; }
-  // Fills `out`. Throws Error as Answer::read does, kDataLoss where the stream ends before.
+  // Fills `out`. Throws Error as Rpc::cat and Answer::read do, kDataLoss where the file ends before.
   void read(const plugin::Call& call, std::span<uint8_t> out);
 
  private:
+  kubo::Rpc& rpc_;
   const ipld::Cid root_;
   uint64_t next_;
-  kubo::Answer answer_;
+  uint64_t length_ = kFirst, left_ = kFirst;  // bytes of this request, and those that have not been read
+  std::optional<kubo::Answer> answer_;
 };
 
 // Streams between two reads: containerd reads in many calls. At most kMostStreams, and none for longer than kIdle, since

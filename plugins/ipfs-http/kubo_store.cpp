@@ -209,9 +209,16 @@ BlobRow KuboStore::found_row(const std::string& digest, const kubo::Entry& entry
 void KuboStore::require_kubo(const plugin::Call& call) {
   {
     const std::lock_guard lock(identity_mutex_);
-    if (identity_ == Identity::kSame) return;
+    if (identity_ == Identity::kSame && identified_at_ == rpc_.client().connections()) return;
   }
+  ask_identity(call);
+}
+
+void KuboStore::ask_identity(const plugin::Call& call) {
+  const uint64_t before = rpc_.client().connections();
   check_identity(call, rpc_.mfs_read(call, config_.prefix + "/id", 64).value_or(""));
+  const std::lock_guard lock(identity_mutex_);
+  identified_at_ = before;
 }
 
 void KuboStore::require_writable(const std::string& subject) const {
@@ -276,29 +283,52 @@ std::unique_ptr<BlobReader> KuboStore::reader_of(const plugin::Call& call, const
 
 std::unique_ptr<plugin::Reader> KuboStore::open_blob(const plugin::Call& call, std::string_view digest) {
   BlobRow row = row_of(digest);
-  if (!row.verified) row = verify_claim(call, row);
+  if (!row.verified) row = verify_claim(call, row.digest, kubo::Reach::kNetwork);
   return reader_of(call, row);
 }
 
-BlobRow KuboStore::verify_claim(const plugin::Call& call, const BlobRow& claim) {
-  const auto lock = locks_.lock(call, claim.digest);
-  BlobRow row = row_of(claim.digest);
-  if (row.verified) return row;
-  const auto reader = reader_of(call, row);
+BlobRow KuboStore::verify_claim(const plugin::Call& call, const std::string& digest, kubo::Reach reach) {
+  const auto turn = claim_turns_.lock(call, digest);
+  for (;;) {
+    const BlobRow claim = row_of(digest);
+    if (claim.verified) return claim;
+    const std::string found = hash_of(call, claim, reach);
+    const auto lock = locks_.lock(call, digest);
+    BlobRow row = row_of(digest);
+    if (row.verified) return row;  // committed meanwhile
+    if (row.cid != claim.cid || row.size != claim.size) continue;
+    if (found != digest) {
+      if (!read_only_) take_out(digest, ChoreKind::kQuarantine);
+      throw Error(Code::kDataLoss, "blob " + digest + ": Kubo's entry holds other bytes");
+    }
+    row.verified = true;
+    if (!read_only_) index_.put(row);
+    return row;
+  }
+}
+
+std::string KuboStore::hash_of(const plugin::Call& call, const BlobRow& row, kubo::Reach reach) {
   Hasher hasher(row.digest);
   std::vector<uint8_t> buffer(kHashStep);
-  for (uint64_t offset = 0; offset < row.size;) {
-    const size_t count = reader->read_at(call, offset, buffer);
-    hasher.update(std::span(buffer).first(count));
-    offset += count;
+  const auto hash = [&](const auto& read_at) {
+    for (uint64_t offset = 0; offset < row.size;) {
+      call.check();
+      const size_t count = read_at(offset);
+      if (count == 0) throw Error(Code::kDataLoss, "blob " + row.digest + ": its bytes end at " + std::to_string(offset));
+      hasher.update(std::span(buffer).first(count));
+      offset += count;
+    }
+  };
+  if (reach == kubo::Reach::kNetwork) {
+    const auto reader = reader_of(call, row);
+    hash([&](uint64_t offset) { return reader->read_at(call, offset, buffer); });
+  } else {
+    CacheSource source(*cache_, reach);
+    source.set_call(&call);
+    ipld::DagReader reader(source, row.cid);
+    hash([&](uint64_t offset) { return reader.read_at(offset, buffer); });
   }
-  if (hasher.digest() != row.digest) {
-    if (!read_only_) take_out(row.digest, ChoreKind::kQuarantine);
-    throw Error(Code::kDataLoss, "blob " + row.digest + ": Kubo's entry holds other bytes");
-  }
-  row.verified = true;
-  if (!read_only_) index_.put(row);
-  return row;
+  return hasher.digest();
 }
 
 std::unique_ptr<plugin::Cursor> KuboStore::list_blobs(const plugin::Call&) { return std::make_unique<BlobCursor>(index_); }
@@ -348,6 +378,7 @@ std::shared_ptr<Upload> KuboStore::new_upload(std::shared_ptr<StagedBytes> bytes
 void KuboStore::publish(const plugin::Call& call, const BlobRow& row, std::string_view key) {
   index_.expect_chore(row.digest);
   rpc_.mfs_link(call, row.cid, mfs_path(row.digest));
+  require_kubo(call);  // the one that has all the blocks, not another that was started in its place meanwhile
   index_.put(row, key);
 }
 

@@ -70,7 +70,8 @@ class KuboStore final : public plugin::ContentStore,
   StateDirectory& directory() noexcept { return directory_; }
   std::shared_ptr<Upload> new_upload(std::shared_ptr<StagedBytes> bytes);
   DigestLocks::Held lock_digest(const plugin::Call& call, std::string_view digest) { return locks_.lock(call, digest); }
-  // Throws Error unless Kubo can be reached and is the one that belongs to the state directory.
+  // Throws Error unless Kubo can be reached and is the one that belongs to the state directory. Asks it only where a
+  // connection was opened since it was asked last: at the other end of the old ones is the same process.
   void require_kubo(const plugin::Call& call);
   // Makes a DAG, all of whose blocks are pinned or need not be there, the blob: first in Kubo, then in the index. That
   // ends the ingest `key`, where there is one. The caller holds the digest's lock.
@@ -93,11 +94,15 @@ class KuboStore final : public plugin::ContentStore,
 
   void require_writable(const std::string& subject) const;
   void begin(const plugin::Call& call);
+  // Asks for the store's id, and compares.
+  void ask_identity(const plugin::Call& call);
   void check_identity(const plugin::Call& call, const std::string& found);
   size_t rebuild(const plugin::Call& call);
   BlobRow row_of(std::string_view digest);
-  // Hashes a claim's bytes; afterwards it is no claim, or gone.
-  BlobRow verify_claim(const plugin::Call& call, const BlobRow& claim);
+  // Hashes a claim's bytes, which may come from `reach`; afterwards it is no claim, or gone. Commits of the digest go on
+  // meanwhile. Throws Error kNotFound, and leaves the claim, when a block is not within reach.
+  BlobRow verify_claim(const plugin::Call& call, const std::string& digest, kubo::Reach reach);
+  std::string hash_of(const plugin::Call& call, const BlobRow& row, kubo::Reach reach);
   std::unique_ptr<BlobReader> reader_of(const plugin::Call& call, const BlobRow& row);
 
   // The thread that tidies up (tidying.cpp).
@@ -117,10 +122,12 @@ class KuboStore final : public plugin::ContentStore,
   kubo::Rpc rpc_;
   std::string id_;
   DigestLocks locks_;
+  DigestLocks claim_turns_;  // each claim is hashed by one thread at a time, others wait for it
   std::atomic<uint64_t> ingest_bytes_{0};
 
   std::mutex identity_mutex_;
   Identity identity_ = Identity::kUnknown;
+  uint64_t identified_at_ = 0;  // Client::connections() when it was asked for its id
   std::string trouble_;  // why Kubo can't be used; empty: it can, as far as is known
   std::string flags_;    // for people: what info's location says beside the address
   std::optional<kubo::RepoStat> repo_;

@@ -54,7 +54,14 @@ bool KuboStore::tidy_once(const plugin::Call& call) {
   if (claims.empty() && !tidied_claim_.empty()) claims = index_.claims({}, 1);
   tidied_claim_ = claims.empty() ? std::string() : claims.front();
   if (!claims.empty()) {
-    if (const auto claim = index_.find(claims.front())) verify_claim(call, *claim);
+    try {
+      // Without the network: a block that nobody has would hold up removals and pins for as long as Kubo searches.
+      verify_claim(call, claims.front(), kubo::Reach::kLocal);
+    } catch (const Error& e) {
+      if (e.code() != Code::kNotFound && e.code() != Code::kDataLoss) throw;
+      host_.log(IPCS_LOG_DEBUG, claims.front() + ": " + e.what());
+      return false;  // it is tried again, but not at once: it may be large
+    }
     return true;
   }
   return index_.pins() > 0 || !index_.chores(1).empty();
@@ -62,7 +69,7 @@ bool KuboStore::tidy_once(const plugin::Call& call) {
 
 void KuboStore::look_at_kubo(const plugin::Call& call) {
   try {
-    require_kubo(call);
+    ask_identity(call);
     const kubo::RepoStat stat = rpc_.repo_stat(call);
     const std::lock_guard lock(identity_mutex_);
     repo_ = stat;

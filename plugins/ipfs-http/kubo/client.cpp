@@ -155,7 +155,10 @@ Answer Client::post(const plugin::Call& call, const std::string& command, const 
     Head head;
     try {
       const Patience limits = patience(call);
-      if (!connection) connection = Connection::open(config_.address, tls_, limits);
+      if (!connection) {
+        connection = Connection::open(config_.address, tls_, limits);
+        ++connections_;
+      }
       connection->send(limits, target, headers, body);
       head = connection->receive(limits);
     } catch (const Error& e) {

@@ -1,6 +1,7 @@
 // Calls of Kubo's RPC API: POST /api/v0/…, over a few connections that are kept.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -66,6 +67,8 @@ class Client {
   Answer post_file(const plugin::Call& call, const std::string& command, const Arguments& arguments,
                    const Pieces& file);
 
+  // How many connections were opened so far: while none is, answers come from the same process.
+  uint64_t connections() const noexcept { return connections_; }
   // Where Kubo is, for people.
   const std::string& where() const noexcept { return config_.address.shown; }
 
@@ -83,6 +86,7 @@ class Client {
 
   const ClientConfig config_;
   const std::shared_ptr<const Tls> tls_;
+  std::atomic<uint64_t> connections_{0};
   std::mutex mutex_;
   std::vector<std::unique_ptr<Connection>> idle_;  // the last one was used last
 };

@@ -90,8 +90,9 @@ bool Rpc::block_has(const plugin::Call& call, const ipld::Cid& cid) {
   }
 }
 
-Answer Rpc::cat(const plugin::Call& call, const ipld::Cid& root, uint64_t offset) {
-  return client_.post(call, "cat", {{"arg", root.to_string()}, {"offset", std::to_string(offset)}, {"progress", "false"}});
+Answer Rpc::cat(const plugin::Call& call, const ipld::Cid& root, uint64_t offset, uint64_t length) {
+  return client_.post(call, "cat", {{"arg", root.to_string()}, {"offset", std::to_string(offset)},
+                                    {"length", std::to_string(length)}, {"progress", "false"}});
 }
 
 void Rpc::dag_import(const plugin::Call& call, const Pieces& car, bool pin) {

@@ -43,8 +43,8 @@ class Rpc {
   ipld::Bytes block_get(const plugin::Call& call, const ipld::Cid& cid, Reach reach);
   bool block_has(const plugin::Call& call, const ipld::Cid& cid);
 
-  // The bytes of a UnixFS file from `offset` on.
-  Answer cat(const plugin::Call& call, const ipld::Cid& root, uint64_t offset);
+  // `length` bytes of a UnixFS file from `offset` on; fewer where it ends.
+  Answer cat(const plugin::Call& call, const ipld::Cid& root, uint64_t offset, uint64_t length);
 
   // Takes a CAR; `pin`: its roots are pinned. All that is below a root must be in the CAR or in Kubo, which otherwise
   // looks for it in the network; while it runs, Kubo collects no garbage.
