@@ -18,10 +18,11 @@
 
 namespace ipcs::ipfs_http::test {
 
-// A request: its head as it came, its target ("/api/v0/…"), and how many bytes of body.
+// A request: its head as it came, its target ("/api/v0/…"), how many bytes of body, and those.
 struct FakeRequest {
   std::string head, target;
   size_t body = 0;
+  std::string content = {};  // while it is answered
 };
 
 // One thread a connection. `answer` gives the bytes of an answer, head included; the connection is closed after an answer
@@ -120,11 +121,12 @@ class FakeKubo {
       while (bytes.size() < request.body) {
         if (!more(fd, bytes)) return;
       }
-      bytes.erase(0, request.body);
       {
         const std::lock_guard lock(mutex_);
         requests_.push_back(request);
       }
+      request.content = bytes.substr(0, request.body);
+      bytes.erase(0, request.body);
       const std::string text = answer_(request);
       if (text.empty()) {
         while (!over_) std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -62,7 +62,9 @@ inline Error error_of(const std::function<void()>& body) {
 // A store under a prefix of its own. One thread.
 class World {
  public:
-  explicit World(RunningKubo& on = shared_kubo()) : kubo(on), rpc({kubo::parse_address(on.address()), "", 20s}) {
+  // `through`: the address that the store is given, where it is not Kubo's own.
+  explicit World(RunningKubo& on = shared_kubo(), const std::string& through = "")
+      : kubo(on), api(through.empty() ? on.address() : through), rpc({kubo::parse_address(on.address()), "", 20s}) {
     static int number = 0;
     prefix = "/world-" + std::to_string(++number);
     open();
@@ -70,7 +72,7 @@ class World {
 
   std::string config(const std::string& state = "state") const {
     return "{\"state\":\"" + (directory.path() / state).string() + "\",\"prefix\":\"" + prefix + "\",\"timeout\":\"5s\",\"api\":\"" +
-           kubo.address() + "\"}";
+           api + "\"}";
   }
   void open(uint32_t flags = 0, const std::string& state = "state") {
     store.reset();
@@ -123,6 +125,7 @@ class World {
   }
 
   RunningKubo& kubo;
+  const std::string api;
   kubo::Rpc rpc;
   kubo::OwnCall own;
   TemporaryDirectory directory;

@@ -20,6 +20,15 @@ inline void reads_what_was_committed(Context& context) {
   }
 }
 
+// A backend that keeps DAGs must not take them for a file's root: dag-pb with UnixFS, one link to a block of 9 bytes.
+inline void reads_a_root_as_bytes(Context& context) {
+  const Bytes hash = context.bytes(32);
+  Bytes root{0x12, 0x28, 0x0a, 0x22, 0x12, 0x20};
+  root.insert(root.end(), hash.begin(), hash.end());
+  for (const uint8_t byte : {0x12, 0x00, 0x18, 0x11, 0x0a, 0x06, 0x08, 0x02, 0x18, 0x09, 0x20, 0x09}) root.push_back(byte);
+  context.require_blob(context.put(root), root);
+}
+
 inline void reads_any_range(Context& context) {
   const Bytes bytes = context.bytes(600'001);
   const BlobReader reader = context.store().open_blob(context.call(), context.put(bytes));
@@ -213,6 +222,7 @@ inline void tells_plausible_times(Context& context) {
 inline std::vector<Case> blob_cases() {
   using namespace blobs;
   return {{"blob: reads what was committed", reads_what_was_committed},
+          {"blob: bytes that look like the root of a DAG come back as they are", reads_a_root_as_bytes},
           {"blob: any range can be read", reads_any_range},
           {"blob: nothing is read at or behind the end", reads_nothing_behind_the_end},
           {"blob: read_cached gives the same bytes", reads_the_same_from_memory},
