@@ -2,6 +2,7 @@
 #include "image/published.hpp"
 
 #include "image/p2p.hpp"
+#include "image/passes.hpp"
 #include "ipcs/error.hpp"
 #include "oci/media_type.hpp"
 #include "oci/parallel.hpp"
@@ -16,17 +17,17 @@ class Peers : public oci::BlobSource {
  public:
   explicit Peers(Store& store) : store_(store) {}
 
-  Adopted fetch(const oci::Descriptor& blob, const oci::Call& call) {
+  Adopted fetch(const oci::Descriptor& blob, const Progress& progress, const oci::Call& call) {
     try {
-      if (const auto cid = ipfs_url(blob)) return store_.adopt_cid(*cid, blob.digest(), blob.size(), call);
-      return store_.adopt_cid(root_cid(blob.digest()), blob.digest(), blob.size(), call);
+      const auto cid = ipfs_url(blob);
+      return store_.adopt_cid(cid ? *cid : root_cid(blob.digest()), blob.digest(), blob.size(), progress, call);
     } catch (const Error& e) {
       throw Error(e.code(), "blob " + blob.digest().to_string() + ": " + e.what());
     }
   }
 
   void read(const oci::Descriptor& blob, uint64_t from, const oci::Sink& sink, const oci::Call& call) override {
-    fetch(blob, call);
+    fetch(blob, {}, call);
     store_.read(blob, from, sink, call);
   }
   std::string name() const override { return "ipfs"; }
@@ -39,7 +40,7 @@ class Peers : public oci::BlobSource {
 
 Published fetch_published(Store& store, const std::string& cid, const oci::PlatformChoice& platforms,
                           const Report& report, const oci::Call& call) {
-  const Adopted blob = store.adopt_cid(cid, std::nullopt, 0, call);
+  const Adopted blob = store.adopt_cid(cid, std::nullopt, 0, {}, call);
   const std::string name = "ipfs://" + cid;
   if (blob.size > kMaxDescriptor) {
     throw Error(Code::kInvalidArgument,
@@ -57,8 +58,8 @@ Published fetch_published(Store& store, const std::string& cid, const oci::Platf
     const oci::Descriptor& descriptor = nodes[i].descriptor;
     if (oci::is_foreign_layer(descriptor.media_type())) return;
     const bool whole = ipfs_url(descriptor).has_value();
-    if (report) report(descriptor, 0, "ipfs");
-    result.stored.blobs[i] = peers.fetch(descriptor, inner);
+    Passes passes(report, descriptor, "ipfs", 1);
+    result.stored.blobs[i] = peers.fetch(descriptor, passes.next(), inner);
     if (report) report(descriptor, descriptor.size(), whole ? "ipfs" : "lazy");
   });
   return result;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "image/p2p.hpp"
+#include "image/passes.hpp"
 #include "ipcs/error.hpp"
 #include "oci/json_text.hpp"
 #include "oci/media_type.hpp"
@@ -69,7 +70,8 @@ class Rewriting {
     }
     oci::run_parallel(leaves.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
       const oci::Descriptor& leaf = image_.nodes[leaves[i]].descriptor;
-      adopt(leaves[i], back_ ? digest_of_bytes(leaf, inner) : leaf.digest(), inner);
+      Passes passes(options_.report, leaf, "local", passes_through(leaves[i]) + (back_ ? 2 : 0));
+      adopt(leaves[i], back_ ? digest_of_bytes(leaf, passes, inner) : leaf.digest(), passes, inner);
     });
     for (const size_t i : leaves) {
       result_.image.nodes[i].descriptor = changed(image_.nodes[i].descriptor, i);
@@ -81,27 +83,39 @@ class Rewriting {
   }
 
  private:
-  // Has the store know a blob with a p2p digest under that of its bytes, too.
-  oci::Digest digest_of_bytes(const oci::Descriptor& blob, const oci::Call& call) {
+  // Has the store know a blob with a p2p digest under that of its bytes, too. Two passes.
+  oci::Digest digest_of_bytes(const oci::Descriptor& blob, Passes& passes, const oci::Call& call) {
     oci::Hasher hasher(oci::Algorithm::kSha256);
-    store_.read(blob, 0, [&](std::span<const uint8_t> bytes) { hasher.update(bytes); }, call);
+    const Progress hashed = passes.next();
+    uint64_t done = 0;
+    const auto hash = [&](std::span<const uint8_t> bytes) {
+      hasher.update(bytes);
+      hashed(done += bytes.size());
+    };
+    store_.read(blob, 0, hash, call);
     const oci::Digest digest = hasher.digest();
     // Some blobs of one block have one digest for both.
-    if (digest != blob.digest()) store_.adopt_cid(root_cid(blob.digest()), digest, blob.size(), call);
+    if (digest != blob.digest()) store_.adopt_cid(root_cid(blob.digest()), digest, blob.size(), passes.next(), call);
     return digest;
   }
 
-  void adopt(size_t i, const oci::Digest& digest, const oci::Call& call) {
+  // A layer that recut() made.
+  bool by_itself(size_t i) const { return !options_.layer_chunker.empty() && is_tar_layer(image_.nodes[i]); }
+
+  // How often adopt() has the store read a blob.
+  unsigned passes_through(size_t i) const { return kept_ ? 0 : by_itself(i) && !p2p_ ? 2 : 1; }
+
+  void adopt(size_t i, const oci::Digest& digest, Passes& passes, const oci::Call& call) {
     own_[i] = digest;
     result_.blobs[i].digest = digest;
-    if (kept_) return;
-    const bool by_itself = !options_.layer_chunker.empty() && is_tar_layer(image_.nodes[i]);
-    const std::string chunker = by_itself ? options_.layer_chunker : p2p_ ? options_.chunker : "";
-    result_.blobs[i] = store_.adopt_blob(digest, chunker, p2p_ ? "default" : kNerdctlProfile, call);
-    // Under its own digest, too, the blob is to be made of these blocks.
-    if (by_itself && !p2p_ && result_.blobs[i].digest != digest)
-      store_.adopt_cid(result_.blobs[i].cid, digest, result_.blobs[i].size, call);
-    if (options_.report) options_.report(image_.nodes[i].descriptor, result_.blobs[i].size, "local");
+    if (!kept_) {
+      const std::string chunker = by_itself(i) ? options_.layer_chunker : p2p_ ? options_.chunker : "";
+      result_.blobs[i] = store_.adopt_blob(digest, chunker, p2p_ ? "default" : kNerdctlProfile, passes.next(), call);
+      // Under its own digest, too, the blob is to be made of these blocks.
+      if (by_itself(i) && !p2p_ && result_.blobs[i].digest != digest)
+        store_.adopt_cid(result_.blobs[i].cid, digest, result_.blobs[i].size, passes.next(), call);
+    }
+    passes.finish();
   }
 
   // What a parent is to say of a blob, of which it says `descriptor` now.
@@ -140,7 +154,8 @@ class Rewriting {
     if (manifest.is_index()) bytes = reduced(bytes, keep);
     if (kept_ && !back_ && bytes == manifest.bytes()) return;
     const oci::Digest digest = store_.put(bytes, call);
-    adopt(i, digest, call);
+    Passes passes(options_.report, node.descriptor, "local", passes_through(i));
+    adopt(i, digest, passes, call);
     oci::ImageNode& made = result_.image.nodes[i];
     made.manifest = oci::Manifest::parse(bytes, type.empty() ? manifest.media_type() : type, "the rewritten manifest");
     oci::Descriptor content = node.descriptor.with_content(digest, bytes.size());
@@ -186,7 +201,7 @@ RootBlob publish_root(Store& store, const Stored& stored, const oci::Call& call)
   oci::Descriptor descriptor(root.descriptor.media_type(), root.descriptor.digest(), root.descriptor.size());
   if (!root.descriptor.urls().empty()) descriptor = descriptor.with_urls(root.descriptor.urls());
   const oci::Digest digest = store.put(descriptor.text(), call);
-  return {store.adopt_blob(digest, "", kNerdctlProfile, call), descriptor};
+  return {store.adopt_blob(digest, "", kNerdctlProfile, {}, call), descriptor};
 }
 
 }  // namespace ipcs::image

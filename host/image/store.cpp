@@ -29,7 +29,21 @@ class Bytes : public oci::BlobSource {
 
 constexpr char kOperator[] = "operator";  // among the owners of pins
 
-Adopted adopted(const v1::AdoptResponse& answer) {
+// Follows a call that makes a blob known to its end.
+Adopted adopted(grpc::ClientReader<v1::AdoptResponse>& stream, Request& request, const Progress& progress, const Peer& peer,
+                const oci::Call& call) {
+  v1::AdoptResponse answer;
+  try {
+    while (stream.Read(&answer)) {
+      if (progress && !answer.finished()) progress(answer.done_bytes());
+    }
+  } catch (...) {
+    request.cancel();
+    stream.Finish();
+    throw;
+  }
+  check(stream.Finish(), peer, call);
+  if (!answer.finished()) throw Error(Code::kInternal, "ipcsd ended a call before it had answered");
   return {oci::Digest::parse(answer.digest()), answer.cid(), answer.size(), answer.blocks(), answer.block_bytes()};
 }
 
@@ -107,7 +121,7 @@ oci::Digest Store::put(const std::string& bytes, const oci::Call& call) {
 }
 
 Adopted Store::adopt_blob(const oci::Digest& digest, const std::string& chunker, const std::string& profile,
-                          const oci::Call& call) {
+                          const Progress& progress, const oci::Call& call) {
   v1::AdoptBlobRequest message;
   message.set_digest(digest.to_string());
   message.set_chunker(chunker);
@@ -116,13 +130,11 @@ Adopted Store::adopt_blob(const oci::Digest& digest, const std::string& chunker,
   message.set_owner(owner_);
   held_ = true;
   Request request(peer_, call);
-  v1::AdoptResponse answer;
-  check(dag_->AdoptBlob(request.context(), message, &answer), peer_, call);
-  return adopted(answer);
+  return adopted(*dag_->AdoptBlob(request.context(), message), request, progress, peer_, call);
 }
 
 Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size,
-                         const oci::Call& call) {
+                         const Progress& progress, const oci::Call& call) {
   v1::AdoptCidRequest message;
   message.set_cid(cid);
   if (digest) message.set_digest(digest->to_string());
@@ -131,9 +143,7 @@ Adopted Store::adopt_cid(const std::string& cid, const std::optional<oci::Digest
   message.set_owner(owner_);
   held_ = true;
   Request request(peer_, call);
-  v1::AdoptResponse answer;
-  check(dag_->AdoptCid(request.context(), message, &answer), peer_, call);
-  return adopted(answer);
+  return adopted(*dag_->AdoptCid(request.context(), message), request, progress, peer_, call);
 }
 
 std::string Store::cid_of(const oci::Digest& digest, const oci::Call& call) {

@@ -36,6 +36,9 @@ struct Block {
   bool local = false;
 };
 
+// Told how many bytes of a blob are done, some times a second, on the thread that called. Empty: nobody is.
+using Progress = std::function<void(uint64_t done)>;
+
 // Whatever is put, found or adopted here is pinned by this run, an owner of its own, until drop_pins(). Pins of the
 // operator and of other runs stay as they are, those of runs that were killed go with this one's. Any thread, several at
 // once.
@@ -61,9 +64,9 @@ class Store : public oci::BlobSource, public oci::BlobTarget {
 
   // As in ipcs.v1.Dag.
   Adopted adopt_blob(const oci::Digest& digest, const std::string& chunker, const std::string& profile,
-                     const oci::Call& call);
+                     const Progress& progress, const oci::Call& call);
   Adopted adopt_cid(const std::string& cid, const std::optional<oci::Digest>& digest, uint64_t size,
-                    const oci::Call& call);
+                    const Progress& progress, const oci::Call& call);
   std::string cid_of(const oci::Digest& digest, const oci::Call& call);
   void list_blocks(const oci::Digest& digest, const std::function<void(const Block&)>& sink, const oci::Call& call);
   void export_car(const std::vector<std::string>& roots, const oci::Sink& sink, const oci::Call& call);

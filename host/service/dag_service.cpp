@@ -1,7 +1,11 @@
 // Messages in and out of a backend's optional features.
 #include "service/dag_service.hpp"
 
+#include <algorithm>
+#include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "content/dag.hpp"
@@ -21,22 +25,26 @@ void send(Stream& stream, const Message& message) {
   if (!stream.Write(message)) throw Error(Code::kCancelled, "the client has gone");
 }
 
-void set_adopted(const Adopted& adopted, v1::AdoptResponse* out) {
-  out->set_digest(adopted.digest);
-  out->set_cid(adopted.cid);
-  out->set_size(adopted.size);
-  out->set_blocks(adopted.blocks);
-  out->set_block_bytes(adopted.block_bytes);
+v1::AdoptResponse to_message(const Adopted& adopted) {
+  v1::AdoptResponse message;
+  message.set_digest(adopted.digest);
+  message.set_cid(adopted.cid);
+  message.set_size(adopted.size);
+  message.set_blocks(adopted.blocks);
+  message.set_block_bytes(adopted.block_bytes);
+  return message;
 }
 
 // Cancels a call when its client goes away: the synchronous API only tells who asks.
 class CancelWhenGone {
  public:
-  CancelWhenGone(grpc::ServerContext& context, Call& call)
-      : thread_([this, &context, &call] {
+  // `each_time` is called on a thread of its own whenever it has looked, until the destructor has returned.
+  CancelWhenGone(grpc::ServerContext& context, Call& call, std::function<void()> each_time = {})
+      : thread_([this, &context, &call, each_time = std::move(each_time)] {
           std::unique_lock lock(mutex_);
           while (!changed_.wait_for(lock, kProgressInterval, [this] { return over_; })) {
             if (context.IsCancelled()) return call.cancel();
+            if (each_time) each_time();
           }
         }) {}
   ~CancelWhenGone() {
@@ -53,6 +61,50 @@ class CancelWhenGone {
   std::condition_variable changed_;
   bool over_ = false;
   std::thread thread_;  // last: it uses the others
+};
+
+// Sends the progress of a call some times a second, and cancels it when its client goes away. The backend may tell it from
+// threads of its own, as often as it likes and wrongly: it never waits for the client, and what is sent never goes back nor
+// beyond the total. Response: PrefetchResponse or one with the same fields.
+template <class Response>
+class ProgressStream {
+ public:
+  ProgressStream(grpc::ServerContext& context, Call& call, grpc::ServerWriter<Response>& stream) : stream_(stream) {
+    call.set_progress([this](std::string_view, uint64_t done, uint64_t total) {
+      const std::lock_guard lock(mutex_);
+      done_ = std::max(done_, done);
+      total_ = std::max(total_, total);
+    });
+    watch_.emplace(context, call, [this] { send_news(); });
+  }
+
+  // After the call: sends the last message, in which `last` has what only that one has.
+  void finish(Response last) {
+    watch_.reset();
+    set(last);
+    last.set_finished(true);
+    send(stream_, last);
+  }
+
+ private:
+  // Whether the message said something else before.
+  bool set(Response& message) {
+    const std::lock_guard lock(mutex_);
+    const uint64_t done = total_ == 0 ? done_ : std::min(done_, total_);
+    const bool news = done != message.done_bytes() || total_ != message.total_bytes();
+    message.set_done_bytes(done);
+    message.set_total_bytes(total_);
+    return news;
+  }
+  void send_news() {
+    if (set(sent_)) stream_.Write(sent_);  // a client that has gone is noticed the next time
+  }
+
+  grpc::ServerWriter<Response>& stream_;
+  std::mutex mutex_;  // guards the next two
+  uint64_t done_ = 0, total_ = 0;
+  Response sent_;                        // the watch's own
+  std::optional<CancelWhenGone> watch_;  // last: it uses the others
 };
 
 }  // namespace
@@ -99,32 +151,29 @@ grpc::Status DagService::ListBlocks(grpc::ServerContext* context, const v1::List
 }
 
 grpc::Status DagService::AdoptBlob(grpc::ServerContext* context, const v1::AdoptBlobRequest* request,
-                                   v1::AdoptResponse* response) {
+                                   grpc::ServerWriter<v1::AdoptResponse>* stream) {
   Rpc rpc(*context, "AdoptBlob", log_);
   return rpc.run([&] {
-    const CancelWhenGone watch(*context, rpc.call());
+    ProgressStream progress(*context, rpc.call(), *stream);
     const auto adopter = content::need<Adopter>(content_.backend(), IPCS_ADOPT_V1);
     const std::string digest = Digest::parse(request->digest()).to_string();
-    set_adopted(content::adopt_and_pin(
-                    rpc.call(), content_, request->note(), request->owner(),
-                    [&] { return adopter.adopt_blob(rpc.call(), digest, request->chunker(), request->profile()); }),
-                response);
+    progress.finish(to_message(content::adopt_and_pin(
+        rpc.call(), content_, request->note(), request->owner(),
+        [&] { return adopter.adopt_blob(rpc.call(), digest, request->chunker(), request->profile()); })));
   });
 }
 
 grpc::Status DagService::AdoptCid(grpc::ServerContext* context, const v1::AdoptCidRequest* request,
-                                  v1::AdoptResponse* response) {
+                                  grpc::ServerWriter<v1::AdoptResponse>* stream) {
   Rpc rpc(*context, "AdoptCid", log_);
   return rpc.run([&] {
-    const CancelWhenGone watch(*context, rpc.call());
+    ProgressStream progress(*context, rpc.call(), *stream);
     const auto adopter = content::need<Adopter>(content_.backend(), IPCS_ADOPT_V1);
     const std::string digest =
         request->digest().empty() ? std::string() : Digest::parse(request->digest()).to_string();
-    set_adopted(
-        content::adopt_and_pin(
-            rpc.call(), content_, request->note(), request->owner(),
-            [&] { return adopter.adopt_cid(rpc.call(), request->cid(), digest, request->expected_size()); }),
-        response);
+    progress.finish(to_message(content::adopt_and_pin(
+        rpc.call(), content_, request->note(), request->owner(),
+        [&] { return adopter.adopt_cid(rpc.call(), request->cid(), digest, request->expected_size()); })));
   });
 }
 
@@ -171,24 +220,10 @@ grpc::Status DagService::Prefetch(grpc::ServerContext* context, const v1::Prefet
                                   grpc::ServerWriter<v1::PrefetchResponse>* stream) {
   Rpc rpc(*context, "Prefetch", log_);
   return rpc.run([&] {
-    const CancelWhenGone watch(*context, rpc.call());
+    ProgressStream progress(*context, rpc.call(), *stream);
     const auto prefetcher = content::need<Prefetcher>(content_.backend(), IPCS_PREFETCH_V1);
-    std::mutex mutex;  // the backend may tell from threads of its own
-    v1::PrefetchResponse response;
-    Call::Clock::time_point sent;
-    rpc.call().set_progress([&](std::string_view, uint64_t done, uint64_t total) {
-      const std::lock_guard lock(mutex);
-      response.set_done_bytes(done);
-      response.set_total_bytes(total);
-      if (const auto now = Call::Clock::now(); now - sent >= kProgressInterval) {
-        sent = now;
-        stream->Write(response);  // a client that has gone is noticed by the watch
-      }
-    });
     prefetcher.prefetch(rpc.call(), Digest::parse(request->digest()).to_string(), request->offset(), request->size());
-    const std::lock_guard lock(mutex);
-    response.set_finished(true);
-    send(*stream, response);
+    progress.finish({});
   });
 }
 

@@ -18,8 +18,10 @@ class DagService final : public v1::Dag::Service {
   grpc::Status Locate(grpc::ServerContext*, const v1::LocateRequest*, v1::LocateResponse*) override;
   grpc::Status ListBlocks(grpc::ServerContext*, const v1::ListBlocksRequest*,
                           grpc::ServerWriter<v1::ListBlocksResponse>*) override;
-  grpc::Status AdoptBlob(grpc::ServerContext*, const v1::AdoptBlobRequest*, v1::AdoptResponse*) override;
-  grpc::Status AdoptCid(grpc::ServerContext*, const v1::AdoptCidRequest*, v1::AdoptResponse*) override;
+  grpc::Status AdoptBlob(grpc::ServerContext*, const v1::AdoptBlobRequest*,
+                         grpc::ServerWriter<v1::AdoptResponse>*) override;
+  grpc::Status AdoptCid(grpc::ServerContext*, const v1::AdoptCidRequest*,
+                        grpc::ServerWriter<v1::AdoptResponse>*) override;
   grpc::Status ExportCar(grpc::ServerContext*, const v1::ExportCarRequest*,
                          grpc::ServerWriter<v1::ExportCarResponse>*) override;
   grpc::Status ImportCar(grpc::ServerContext*,

@@ -1,6 +1,4 @@
 // The verbs behind ipcs.v1.Admin: pins, verification, usage, status, plugins, versions.
-#include <cstdlib>
-
 #include "fixture.hpp"
 
 namespace ipcs::test {
@@ -159,20 +157,7 @@ TEST_CASE("a bar on a terminal, none where it is not wanted") {
     if (std::string_view(function) == "open_blob") std::this_thread::sleep_for(30ms);
   });
   const auto on_terminal = [&](std::vector<std::string> args, const std::string& term) {
-    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(master >= 0);
-    REQUIRE((::grantpt(master) == 0 && ::unlockpt(master) == 0));
-    const int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(slave >= 0);
-    Run run(world.dir, control.addressed(std::move(args)), -1, slave, {"TERM=" + term});
-    ::close(slave);
-    std::string seen;
-    char buffer[4096];
-    for (ssize_t count; (count = ::read(master, buffer, sizeof buffer)) > 0;)
-      seen.append(buffer, static_cast<size_t>(count));
-    CHECK(run.wait().code == 0);
-    ::close(master);
-    return seen;
+    return seen_on_terminal(world.dir, control.addressed(std::move(args)), term);
   };
   const std::string bar = on_terminal({"verify"}, "xterm");
   CHECK_THAT(bar, Contains("\rverify sha256:") && Contains("%") && Contains("/40kB") && Contains("=>"));

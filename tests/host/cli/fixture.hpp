@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -105,6 +106,24 @@ class Run {
   const std::string out_path_, err_path_;
   pid_t pid_ = 0;
 };
+
+// What a run that succeeds writes to a terminal of this kind, which is its standard error.
+inline std::string seen_on_terminal(const TempDir& dir, std::vector<std::string> args, const std::string& term) {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(master >= 0);
+  REQUIRE((::grantpt(master) == 0 && ::unlockpt(master) == 0));
+  const int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(slave >= 0);
+  Run run(dir, std::move(args), -1, slave, {"TERM=" + term});
+  ::close(slave);
+  std::string seen;
+  char buffer[4096];
+  for (ssize_t count; (count = ::read(master, buffer, sizeof buffer)) > 0;)
+    seen.append(buffer, static_cast<size_t>(count));
+  CHECK(run.wait().code == 0);
+  ::close(master);
+  return seen;
+}
 
 // A world that a test changed before anybody looks at it.
 struct PreparedWorld : World {

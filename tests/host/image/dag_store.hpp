@@ -65,6 +65,7 @@ class DagStore final : public memory::Store, public plugin::BlockLister, public 
                              std::string_view profile) override {
     if (chunker == "bad") throw Error(Code::kInvalidArgument, "chunker \"bad\": unknown");
     stat_blob(call, digest);
+    memory_->enter(("adopt_blob " + std::string(digest)).c_str(), call);
     const std::lock_guard lock(memory_->mutex);
     const auto bytes = memory_->blobs.at(std::string(digest)).bytes;
     const std::string root = digest_of(root_block(*bytes, profile)).to_string();
@@ -72,8 +73,9 @@ class DagStore final : public memory::Store, public plugin::BlockLister, public 
     memory_->roots[root] = oci::Digest::of(std::span<const uint8_t>(*bytes)).to_string();
     return {root, cid_text(root, profile), bytes->size(), 2, bytes->size() + 100};
   }
-  plugin::Adopted adopt_cid(const plugin::Call&, std::string_view cid, std::string_view digest,
+  plugin::Adopted adopt_cid(const plugin::Call& call, std::string_view cid, std::string_view digest,
                             uint64_t size) override {
+    memory_->enter(("adopt_cid " + std::string(digest)).c_str(), call);
     const std::lock_guard lock(memory_->mutex);
     const auto found = memory_->network.find(std::string(cid));
     const auto here = memory_->blobs.find("sha256:" + std::string(cid.substr(std::min<size_t>(9, cid.size()))));

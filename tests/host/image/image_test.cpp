@@ -1,7 +1,9 @@
 // Images rewritten, fetched and compared over a control socket.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "host/image/dag_store.hpp"
 #include "host/image/index_of_two.hpp"
@@ -84,6 +86,48 @@ TEST_CASE("p2p digests replace all others, and nothing else changes") {
   }
   CHECK(node.pins().empty());
   CHECK(node.world.listed(node.world.op).empty());
+}
+
+TEST_CASE("a blob's progress goes once from end to end, however often it is read") {
+  Node node;
+  Images source;
+  Daemon store(node.peer, node.control, "test", node.call);
+  const auto layer = source.add(oci::kOciLayer, std::string(6000, 'l'));
+  const auto root = source.add(oci::kOciManifest, oci::test::manifest_text(source.add(oci::kOciConfig, "{}"), {layer}));
+  const oci::Image image = oci::copy(source, root, store, "", {}, node.call);
+  const Stored p2p = rewrite(store, image, {}, node.call);
+
+  std::mutex mutex;
+  std::vector<uint64_t> told;  // of the layer
+  std::atomic<int> reports{0};
+  RewriteOptions options;
+  options.report = [&](const oci::Descriptor& blob, uint64_t done, const std::string& origin) {
+    const std::lock_guard lock(mutex);
+    CHECK((done <= blob.size() && origin == "local"));
+    if (blob.size() != layer.size()) return;
+    told.push_back(done);
+    ++reports;
+  };
+  // The backend tells of half the layer, and goes on when that was heard.
+  node.world.memory->set_on_call([&](const char* function, const plugin::Call& call) {
+    const std::string called = function;
+    if (called.find("adopt_") != 0 || called.find(layer.digest().to_string()) == std::string::npos) return;
+    const int before = reports;
+    Call::report(call.abi(), "", layer.size() / 2, layer.size());
+    for (int i = 0; i < 10'000 && reports == before; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  const auto told_of = [&](const oci::Image& what, Digests digests) {
+    options.digests = digests;
+    told.clear();
+    rewrite(store, what, options, node.call);
+    return std::exchange(told, {});
+  };
+  using Told = std::vector<uint64_t>;
+  CHECK(told_of(image, Digests::kP2p) == Told{0, 3000, 6000});
+  CHECK(told_of(image, Digests::kKept).empty());
+  CHECK(told_of(p2p.image, Digests::kKept) == Told{0, 3000, 4500, 6000});        // hashed, then made known
+  CHECK(told_of(p2p.image, Digests::kOci) == Told{0, 2000, 3000, 5000, 6000});  // and made a DAG of
+  node.world.memory->set_on_call({});
 }
 
 TEST_CASE("of an index that part was chosen of, the rest is left out") {

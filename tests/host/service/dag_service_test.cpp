@@ -64,13 +64,15 @@ class DagStore final : public memory::Store,
                              std::string_view profile) override {
     if (chunker == "bad") throw Error(Code::kInvalidArgument, "chunker \"bad\": unknown");
     stat_blob(call, digest);
+    memory_->enter("adopt_blob", call);
     const std::lock_guard lock(memory_->mutex);
     if (!forget_adopted.exchange(false))
       memory_->blobs[kRoot.to_string()] = {memory_->blobs.at(std::string(digest)).bytes, 1, true};
     return {kRoot.to_string(), std::string(chunker) + "/" + std::string(profile), 4, 1, 12};
   }
-  plugin::Adopted adopt_cid(const plugin::Call&, std::string_view cid, std::string_view digest,
+  plugin::Adopted adopt_cid(const plugin::Call& call, std::string_view cid, std::string_view digest,
                             uint64_t expected_size) override {
+    memory_->enter("adopt_cid", call);
     const std::lock_guard lock(memory_->mutex);
     const std::string name = digest.empty() ? kRoot.to_string() : std::string(digest);
     memory_->blobs[name] = {std::make_shared<const Bytes>(expected_size), 1, digest.empty()};
@@ -83,14 +85,9 @@ class DagStore final : public memory::Store,
   std::unique_ptr<plugin::CarImport> open_import(const plugin::Call&) override {
     return std::make_unique<Import>(open_imports);
   }
-  void prefetch(const plugin::Call& call, std::string_view digest, uint64_t offset, uint64_t size) override {
+  void prefetch(const plugin::Call& call, std::string_view digest, uint64_t, uint64_t size) override {
     stat_blob(call, digest);
-    if (offset == 99) {  // hangs until the client goes
-      while (true) {
-        std::this_thread::sleep_for(1ms);
-        call.check();
-      }
-    }
+    memory_->enter("prefetch", call);
     for (uint64_t done = 0; done <= size; ++done) Call::report(call.abi(), digest, done, size);
   }
 };
@@ -108,6 +105,15 @@ struct DagDaemon {
     stub = v1::Dag::NewStub(grpc::CreateChannel("unix:" + world.dir / "control.sock", grpc::InsecureChannelCredentials()));
   }
 
+  ~DagDaemon() { world.memory->set_on_call({}); }
+
+  // `body` runs in the backend's `function`.
+  void in(const char* function, std::function<void(const plugin::Call&)> body) {
+    world.memory->set_on_call([function, body = std::move(body)](const char* called, const plugin::Call& call) {
+      if (function == std::string(called)) body(call);
+    });
+  }
+
   World world;
   std::unique_ptr<service::DagService> service;
   service::Lanes lanes;
@@ -115,6 +121,28 @@ struct DagDaemon {
   std::unique_ptr<v1::Dag::Stub> stub;
   grpc::ClientContext context;
 };
+
+// A stream of progress to its end.
+template <class Response>
+struct Told {
+  template <class Stream>
+  explicit Told(const Stream& stream, const std::function<void(const Response&)>& on_message = {}) {
+    while (stream->Read(&last)) {
+      ++messages;
+      if (on_message) on_message(last);
+    }
+    status = stream->Finish();
+  }
+  Response last;
+  int messages = 0;
+  grpc::Status status;
+};
+using Adoption = Told<v1::AdoptResponse>;
+
+void wait_for(const std::atomic<bool>& flag, const plugin::Call& call) {
+  for (; !flag; std::this_thread::sleep_for(1ms)) call.check();
+}
+void hang_until_cancelled(const plugin::Call& call) { wait_for(false, call); }
 
 }  // namespace
 
@@ -173,12 +201,14 @@ TEST_CASE("blocks come in pages") {
 TEST_CASE("what is adopted is pinned") {
   DagDaemon d;
   v1::AdoptBlobRequest request;
-  v1::AdoptResponse response;
   request.set_digest(d.world.put(d.world.a, "blob").to_string());
   request.set_chunker("size-1024");
   request.set_note("convert");
   forget_adopted = GENERATE(false, true);
-  REQUIRE(d.stub->AdoptBlob(&d.context, request, &response).ok());
+  const Adoption blob(d.stub->AdoptBlob(&d.context, request));
+  REQUIRE(blob.status.ok());
+  const v1::AdoptResponse& response = blob.last;
+  CHECK(response.finished());
   CHECK(response.digest() == kRoot.to_string());
   CHECK(response.cid() == "size-1024/");
   CHECK(response.block_bytes() == 12);
@@ -188,16 +218,85 @@ TEST_CASE("what is adopted is pinned") {
 
   grpc::ClientContext bad;
   request.set_chunker("bad");
-  CHECK(d.stub->AdoptBlob(&bad, request, &response).error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(Adoption(d.stub->AdoptBlob(&bad, request)).status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
 
   grpc::ClientContext by_cid;
   v1::AdoptCidRequest file;
   file.set_cid(kCid);
   file.set_digest(digest_of("zeros").to_string());
   file.set_expected_size(7);
-  REQUIRE(d.stub->AdoptCid(&by_cid, file, &response).ok());
-  CHECK((response.cid() == kCid && response.size() == 7));
+  const Adoption by(d.stub->AdoptCid(&by_cid, file));
+  REQUIRE(by.status.ok());
+  CHECK((by.last.finished() && by.last.cid() == kCid && by.last.size() == 7));
   CHECK(d.world.catalog->pinned(digest_of("zeros")));
+}
+
+TEST_CASE("what is being adopted tells how far it is, whatever the backend says of it") {
+  DagDaemon d;
+  d.context.set_deadline(std::chrono::system_clock::now() + 30s);
+  std::atomic<bool> seen{false};
+  const auto tell = [&](const plugin::Call& call) {
+    Call::report(call.abi(), "a name of its own", 400, 1000);
+    wait_for(seen, call);
+    std::vector<std::thread> threads;
+    for (uint64_t number = 0; number < 2; ++number) {
+      threads.emplace_back([&call, number] {
+        for (uint64_t i = 0; i < 200'000; ++i) Call::report(call.abi(), "", (i * 7919) % 5000, number * 1000);  // back and beyond
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  };
+  uint64_t done = 0;
+  const auto check = [&](const v1::AdoptResponse& message) {
+    CHECK((message.done_bytes() >= done && message.total_bytes() == 1000 && message.done_bytes() <= 1000));
+    if (done == 0) CHECK((message.done_bytes() == 400 && !message.finished() && message.digest().empty()));
+    done = message.done_bytes();
+    seen = true;
+  };
+  SECTION("from a blob") {
+    d.in("adopt_blob", tell);
+    v1::AdoptBlobRequest request;
+    request.set_digest(d.world.put(d.world.a, "blob").to_string());
+    const Adoption blob(d.stub->AdoptBlob(&d.context, request), check);
+    CHECK(blob.status.ok());
+    CHECK((blob.last.finished() && blob.last.digest() == kRoot.to_string() && blob.last.done_bytes() == 1000));
+    CHECK((blob.messages >= 2 && blob.messages < 100));
+  }
+  SECTION("from a CID") {
+    d.in("adopt_cid", tell);
+    v1::AdoptCidRequest request;
+    request.set_cid(kCid);
+    const Adoption blob(d.stub->AdoptCid(&d.context, request), check);
+    CHECK(blob.status.ok());
+    CHECK((blob.last.finished() && blob.last.cid() == kCid));
+    CHECK((blob.messages >= 2 && blob.messages < 100));
+  }
+}
+
+TEST_CASE("what is being adopted ends with its client, and is not pinned") {
+  DagDaemon d;
+  Gate begun;
+  std::atomic<bool> ended{false};
+  d.in("adopt_blob", [&](const plugin::Call& call) {
+    begun.pass();
+    try {
+      hang_until_cancelled(call);
+    } catch (const Error& e) {
+      ended = e.code() == Code::kCancelled;
+      throw;
+    }
+  });
+  v1::AdoptBlobRequest request;
+  request.set_digest(d.world.put(d.world.a, "blob").to_string());
+  const auto stream = d.stub->AdoptBlob(&d.context, request);
+  REQUIRE(begun.wait_for(1));
+  d.context.TryCancel();
+  CHECK(stream->Finish().error_code() == grpc::StatusCode::CANCELLED);
+  const auto stopping = std::chrono::steady_clock::now();
+  d.server->stop(stopping + 30s);
+  CHECK(std::chrono::steady_clock::now() - stopping < 20s);
+  CHECK(ended);
+  CHECK(d.world.catalog->pins({}, 10).empty());
 }
 
 TEST_CASE("a CAR leaves in pieces") {
@@ -245,16 +344,22 @@ TEST_CASE("a prefetch tells how far it is, and ends with its client") {
   request.set_digest(d.world.put(d.world.a, "blob").to_string());
   SECTION("to its end") {
     request.set_size(1000);
-    const auto stream = d.stub->Prefetch(&d.context, request);
-    v1::PrefetchResponse response;
-    int messages = 0;
-    while (stream->Read(&response)) ++messages;
-    CHECK(stream->Finish().ok());
-    CHECK((response.finished() && response.done_bytes() == 1000 && response.total_bytes() == 1000));
-    CHECK((messages >= 2 && messages < 100));
+    d.context.set_deadline(std::chrono::system_clock::now() + 30s);
+    std::atomic<bool> seen{false};
+    d.in("prefetch", [&](const plugin::Call& call) {
+      Call::report(call.abi(), "", 500, 1000);
+      wait_for(seen, call);
+    });
+    const Told<v1::PrefetchResponse> told(d.stub->Prefetch(&d.context, request), [&](const v1::PrefetchResponse& message) {
+      CHECK((message.done_bytes() >= 500 && message.total_bytes() == 1000));
+      seen = true;
+    });
+    CHECK(told.status.ok());
+    CHECK((told.last.finished() && told.last.done_bytes() == 1000 && told.last.total_bytes() == 1000));
+    CHECK((told.messages >= 2 && told.messages < 100));
   }
   SECTION("the client goes") {
-    request.set_offset(99);
+    d.in("prefetch", hang_until_cancelled);
     const auto stream = d.stub->Prefetch(&d.context, request);
     std::this_thread::sleep_for(100ms);
     d.context.TryCancel();

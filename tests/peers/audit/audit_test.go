@@ -24,8 +24,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/emptypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"ipcs/tests/peers/internal/blob"
 	"ipcs/tests/peers/internal/process"
@@ -198,9 +196,7 @@ func (w *worker) operation(ctx context.Context, l *lab, k *known) (string, error
 		_, err := client.Info(ctx, &api.InfoRequest{Digest: k.any(w.random)})
 		return "claim", err
 	case choice < 90:
-		var adopted emptypb.Empty
-		// AdoptBlobRequest{string digest = 1}, as a StringValue has the same form.
-		return "adopt", l.control.Invoke(ctx, "/ipcs.v1.Dag/AdoptBlob", wrapperspb.String(k.any(w.random)), &adopted)
+		return "adopt", blob.Adopt(ctx, l.control, k.any(w.random))
 	default:
 		pins, err := blob.Pins(ctx, l.control)
 		for digest := range pins {
