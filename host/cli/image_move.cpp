@@ -128,6 +128,11 @@ Json to_json(const Stored& stored) {
   return blobs;
 }
 
+// An image with the digests of its bytes; of p2p digests all of them are hashed.
+Stored with_own_digests(ImageWork& work, const oci::Image& image) {
+  return image::rewrite(work.store(), image, {Digests::kKept, {}, work.step("hash")}, work.call());
+}
+
 // The result of every verb that makes or finds an `ipfs://CID`: that is the last line.
 int finish(Session& session, ImageWork& work, const std::string& name, const Stored& stored, const RootBlob& root,
            const LayerReport* layers = nullptr) {
@@ -187,7 +192,7 @@ int convert(Session& session, const ConvertArgs& args) {
     LayerReport layers;
     if (by_tar) {
       // Of an image with p2p digests, the one that it was made from: all that stays gets the digests of its bytes.
-      if (!p2p && image::is_p2p(image)) image = image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call()).image;
+      if (!p2p && image::is_p2p(image)) image = with_own_digests(work, image).image;
       auto recut = image::recut(work.store(), image, {make_tar_cutter, args.uncompressed, work.step("cut")}, work.call());
       image = std::move(recut.image);
       layers.layers = std::move(recut.layers);
@@ -206,7 +211,7 @@ int convert(Session& session, const ConvertArgs& args) {
         break;
       case PlaceKind::kRegistry: {
         // Registries refuse a layer with urls that are not http.
-        const Stored kept = image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call());
+        const Stored kept = with_own_digests(work, image);
         image::send(work.store(), kept.image.root().descriptor, target, work.registry(), work.step("push"),
                     work.call());
         break;
@@ -329,8 +334,7 @@ int export_image(Session& session, const ExportArgs& args) {
         work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
     if (!car) {
       // A layout takes no p2p digests: it gets the image that they were made of.
-      const Stored plain = image::is_p2p(image) ? image::rewrite(work.store(), image, {Digests::kKept, {}, {}}, work.call())
-                                                : Stored{image, {}};
+      const Stored plain = image::is_p2p(image) ? with_own_digests(work, image) : Stored{image, {}};
       const oci::Descriptor root = plain.image.root().descriptor;
       image::send(work.store(), root, target, work.registry(), work.step("export"), work.call());
       work.quiet();
