@@ -107,6 +107,8 @@ class Content {
   bool may_be_found(const Digest& digest) const { return look_ups_.worthwhile(digest); }
   // Searches the network for it; returns whether it is stored now. Waits as long as the options say.
   bool look_up(const Call& call, const Digest& digest) { return look_ups_.find(call, digest); }
+  // Ends all searches and begins no more. Waits for the backend, which may ignore that they were cancelled.
+  void stop_look_ups() { look_ups_.stop(); }
 
   // Changes labels: with no `paths` or "labels" all of them, with "labels.<key>" that one. Returns the blob as it is
   // afterwards. kInvalidArgument for other paths and for labels beyond content/limits.hpp, kNotFound.

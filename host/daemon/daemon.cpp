@@ -335,6 +335,7 @@ void serve(const config::Config& config, const RunOptions& options, const log::L
   watch.arm(deadline + kHangLimit);
   copy.reset();
   for (const auto& server : listeners.servers) server->stop(deadline);
+  content.stop_look_ups();
   watch.disarm();
 }
 

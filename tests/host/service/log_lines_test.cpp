@@ -1,10 +1,7 @@
 // What a call leaves in the log and in its status: the trace that it belongs to, and no flood of a client's bytes.
-#include <fcntl.h>
 #include <grpc/health/v1/health.grpc.pb.h>
-#include <unistd.h>
 
-#include <fstream>
-
+#include "host/content/captured.hpp"
 #include "host/service/daemon.hpp"
 
 using namespace ipcs;
@@ -14,41 +11,6 @@ namespace api = containerd::services::content::v1;
 namespace {
 
 const std::string kTrace = "4bf92f3577b34da6a3ce929d0e0e4736", kSpan = "00f067aa0ba902b7";
-
-// The lines that are written to descriptor 2 while it lives.
-class Captured {
- public:
-  explicit Captured(const TempDir& dir) : path_(dir / "stderr"), saved_(::dup(2)) {
-    const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    REQUIRE(file >= 0);
-    REQUIRE(::dup2(file, 2) == 2);
-    ::close(file);
-  }
-  ~Captured() { end(); }
-
-  // Those that have all the words. Ends the capture.
-  std::vector<std::string> with(std::initializer_list<std::string> words) {
-    end();
-    std::vector<std::string> found;
-    std::ifstream in(path_);
-    for (std::string line; std::getline(in, line);) {
-      const auto has = [&](const std::string& word) { return line.find(word) != std::string::npos; };
-      if (std::all_of(words.begin(), words.end(), has)) found.push_back(line);
-    }
-    return found;
-  }
-
- private:
-  void end() {
-    if (saved_ < 0) return;
-    ::dup2(saved_, 2);
-    ::close(saved_);
-    saved_ = -1;
-  }
-
-  const std::string path_;
-  int saved_;
-};
 
 // One call that finds nothing and one that succeeds, each within the trace.
 void call_twice(Daemon& daemon) {

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -108,4 +109,66 @@ func TestLookUpsHang(t *testing.T) {
 	}
 	t.Logf("the longest of Info that searched: %v", longest)
 	l.Stop()
+}
+
+// TestDeafLookUps has searches that notice nothing, up to as many as there may be: each Info is NotFound when its time is
+// over or at once, nobody who asks for what is there notices, and the daemon ends.
+func TestDeafLookUps(t *testing.T) {
+	const searches = 256 // LookUps::kMostSearches
+	l := startLanes(t, "deaf-look-ups", `look_up_timeout = "200ms"`)
+	ask := func(digest string) time.Duration {
+		start := time.Now()
+		if _, err := l.a.Info(process.Context(t), &api.InfoRequest{Digest: digest}); status.Code(err) != codes.NotFound {
+			t.Errorf("Info of a blob that nobody has: %v", err)
+		}
+		return time.Since(start)
+	}
+	digest := blob.Digest(l.fresh())
+	if took := ask(digest); took < lookUpTime || took > lookUpTime+lookUpSlack {
+		t.Errorf("Info that begins a search answered after %v", took)
+	}
+	if took := ask(digest); took > lookUpTime/2 {
+		t.Errorf("Info of a blob whose search hangs answered after %v", took)
+	}
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for range lookingUp {
+		callers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if took := ask(blob.Digest(l.fresh())); took > lookUpFor {
+					t.Errorf("a search that hangs held up an Info for %v", took)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(l.Output(), "too many searches"); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("fewer than %d searches were begun in a minute", searches)
+			break
+		}
+	}
+	ctx := process.Context(t)
+	best(t, "Info while all searches hang", infoP99, laneSamples, func(i int) error {
+		_, err := l.b.Info(ctx, &api.InfoRequest{Digest: l.plain[i%len(l.plain)].Digest})
+		return err
+	})
+	if took := ask(blob.Digest(l.fresh())); took > lookUpTime/2 {
+		t.Errorf("Info while all searches hang answered after %v", took)
+	}
+	close(stop)
+	callers.Wait()
+	if lines := strings.Count(l.Output(), "too many searches"); lines != 1 {
+		t.Errorf("%d lines say that searches hang", lines)
+	}
+	start := time.Now()
+	l.Stop()
+	if took := time.Since(start); took > stopWithDeaf {
+		t.Errorf("the end took %v", took)
+	}
 }
