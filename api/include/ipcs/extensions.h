@@ -105,13 +105,13 @@ typedef struct ipcs_adopt_ops {
    * "fastcdc-<min>-<avg>-<max>", "tar" (at a tar's own boundaries), "zstd-frames" (a leaf is a frame) or empty for the
    * profile's; `profile` names the layout: "default" (CIDv0, 262,144-byte chunks, 174 links) or empty for it,
    * "cid-version-1" (raw leaves), "unixfs-v1-2025". A one-chunk blob with raw leaves has its OCI digest as p2p digest.
-   * NOT_FOUND: there is no such blob. INVALID_ARGUMENT: chunker, profile, a blob not of the chunker's kind. [thread-safe] */
+   * Told by ipcs_host.progress. NOT_FOUND. INVALID_ARGUMENT: chunker, profile, a blob not of the chunker's kind. [thread-safe] */
   int32_t (*adopt_blob)(ipcs_store* store, const ipcs_call* call, ipcs_str digest, ipcs_str chunker,
                         ipcs_str profile, ipcs_adopted* out, ipcs_status* status);
 
   /* Makes the file whose root is `cid` known under `digest`, or under its p2p digest where that is empty. A p2p
    * digest asks for the root alone, an OCI digest for all bytes, which are hashed. May wait for a network.
-   * `expected_size` in bytes, 0: not known; another size is refused.
+   * `expected_size` in bytes, 0: not known; another size is refused. Told by ipcs_host.progress.
    * NOT_FOUND: the block could not be had. FAILED_PRECONDITION: digest or size is another. INVALID_ARGUMENT: no CID,
    * or the root is not a file's. [thread-safe] */
   int32_t (*adopt_cid)(ipcs_store* store, const ipcs_call* call, ipcs_str cid, ipcs_str digest,
