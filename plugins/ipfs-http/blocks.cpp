@@ -1,6 +1,7 @@
 // ipcs.blocks/1: a walk over a blob's DAG that fetches inner nodes alone.
 #include <deque>
 
+#include "ipld/chunker.hpp"
 #include "ipld/dag_pb.hpp"
 #include "ipld/dag_reader.hpp"
 #include "ipld/unixfs.hpp"
@@ -9,9 +10,13 @@
 namespace ipcs::ipfs_http {
 namespace {
 
-// What a link takes in a node, at least: two tags, two lengths and a hash of 20 bytes. A dag-pb node that has less room
-// than that beside the bytes of the file is a leaf.
-constexpr uint64_t kLeastLink = 38;
+// Whether a dag-pb node of `tsize` bytes, as its parent has it, with `length` bytes of the file is a leaf as `ipfs add`
+// makes them: then its size is known without the block.
+bool is_plain_leaf(uint64_t tsize, uint64_t length) {
+  if (length > ipld::kMaxChunk) return false;
+  const ipld::LeafFrame frame = ipld::leaf_frame(static_cast<size_t>(length));
+  return tsize == frame.before.size() + length + frame.behind.size();
+}
 
 class DagCursor final : public plugin::BlockCursor {
  public:
@@ -45,8 +50,7 @@ class DagCursor final : public plugin::BlockCursor {
     plugin::BlockEntry entry{item.cid.to_string(), item.tsize, item.offset, item.length, true, false};
     const bool raw = item.cid.codec() == ipld::Codec::kRaw;
     if (raw) entry.size = item.length;
-    const bool small = item.depth > 0 && item.tsize >= item.length && item.tsize - item.length < kLeastLink;
-    if (raw || small) {
+    if (raw || (item.depth > 0 && is_plain_leaf(item.tsize, item.length))) {
       entry.local = store_.cache().find(item.cid) != nullptr || store_.rpc().block_has(call, item.cid);
       return entry;
     }

@@ -36,6 +36,7 @@ class Proof {
     if (unixfs.type != ipld::UnixfsType::kFile && unixfs.type != ipld::UnixfsType::kRaw)
       return differ(cid, "is no part of a file");
     if (unixfs.block_sizes.size() != node.links.size()) return differ(cid, "lists other sizes than links");
+    if (unixfs.file_size && *unixfs.file_size != length) return differ(cid, "says that it has another size");
     const Bytes own = unixfs.data.value_or(Bytes());
     uint64_t at = offset;
     const uint64_t end = offset + length;

@@ -26,13 +26,14 @@ struct Made {
     block.insert(block.end(), frame.behind.begin(), frame.behind.end());
     return put(std::move(block));
   }
-  // A node of a file: its children with the sizes that it says they have.
-  ipld::Cid node(const std::vector<std::pair<ipld::Cid, uint64_t>>& children) {
+  // A node of a file: its children with the sizes that it says they have. As blocks they are said to be larger by `more`.
+  // The file has `lie` bytes more than their sum, it says.
+  ipld::Cid node(const std::vector<std::pair<ipld::Cid, uint64_t>>& children, uint64_t more = 1000, uint64_t lie = 0) {
     Bytes block;
     ipld::Unixfs unixfs;
-    unixfs.file_size = 0;
+    unixfs.file_size = lie;
     for (const auto& [cid, size] : children) {
-      ipld::append_link(block, cid, "", size + 1000);  // more than a leaf of so many bytes has
+      ipld::append_link(block, cid, "", size + more);
       unixfs.block_sizes.push_back(size);
       *unixfs.file_size += size;
     }
@@ -81,6 +82,38 @@ TEST_CASE("a root with parts that hold no bytes holds up no commit and no listin
   for (auto page = cursor.next(world.call); !page.empty(); page = cursor.next(world.call)) blocks += page.size();
   CHECK(blocks == 2);
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("a root that says another size than its parts have proves nothing") {
+  World world;
+  const Bytes bytes = some_bytes(50'000, 304);
+  Made made;
+  const ipld::Cid leaf = made.leaf(bytes), root = made.node({{leaf, bytes.size()}}, 1000, 1);
+  made.give(world, root);
+  const Error error = error_of([&] { world.put_as(bytes, *p2p_digest(root)); });
+  CHECK(error.code() == Code::kFailedPrecondition);
+  CHECK_FALSE(world.store->stat_blob(world.call, *p2p_digest(root)));
+}
+
+TEST_CASE("a block is listed at its own size, whatever its parent says") {
+  World world;
+  const Bytes bytes = some_bytes(1000, 303);
+  const uint64_t own = bytes.size() + ipld::leaf_frame(bytes.size()).before.size() + ipld::leaf_frame(bytes.size()).behind.size();
+  for (const uint64_t more : {uint64_t{0}, own - bytes.size() - 1, own - bytes.size(), own - bytes.size() + 1, uint64_t{1000}}) {
+    INFO(more);
+    Made made;
+    const ipld::Cid leaf = made.leaf(bytes), root = made.node({{leaf, bytes.size()}}, more);
+    made.give(world, root);
+    REQUIRE(Locator::of(*world.store)->look_up(world.call, *p2p_digest(root)));
+    auto cursor = BlockLister::of(*world.store)->list_blocks(world.call, *p2p_digest(root));
+    uint64_t size = 0;
+    for (auto page = cursor.next(world.call); !page.empty(); page = cursor.next(world.call)) {
+      for (const auto& block : page) {
+        if (block.leaf) size += block.size;
+      }
+    }
+    CHECK(size == own);
+  }
 }
 
 TEST_CASE("a root with a node for each byte is told from a file's") {
