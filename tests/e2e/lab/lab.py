@@ -6,6 +6,7 @@ import signal
 import tempfile
 from pathlib import Path
 
+from .buildkit import Buildkit
 from .cgroup import remove_cgroup
 from .containerd import Containerd
 from .cri import REGISTRY, Kubelet, build_client, configuration, write_hosts
@@ -40,6 +41,9 @@ class Lab:
 
     def containerd(self, content, **options):
         return self._add(Containerd(self.directory / self._name("containerd"), self.version, content, **options))
+
+    def buildkit(self, containerd, registry):
+        return self._add(Buildkit(self.directory / self._name("buildkit"), containerd, registry, f"/{self.directory.name}"))
 
     def kubelet(self, content, registry, pause, discard_unpacked_layers=False, **options):
         """A containerd with the CRI plugin, for which cri.REGISTRY is `registry`. `pause`: the name of the sandbox image

@@ -60,6 +60,9 @@ class Registry:
         request = urllib.request.Request(f"http://{self.host}/v2/{repository}/manifests/{tag}", headers={"Accept": MANIFEST})
         return urllib.request.urlopen(request, timeout=60).read()
 
+    def blob(self, repository, digest):
+        return self._request("GET", f"http://{self.host}/v2/{repository}/blobs/{digest}").read()
+
     def has_blob(self, repository, digest):
         try:
             return self._request("HEAD", f"http://{self.host}/v2/{repository}/blobs/{digest}").status == 200
