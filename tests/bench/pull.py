@@ -9,6 +9,7 @@ from pathlib import Path
 import debian_image
 from lab.lab import Lab
 from lab.process import Failure
+from new_disk import new_disk
 from unpack import LIMIT, VARIABLES, VERSION
 
 
@@ -29,7 +30,7 @@ def samples(ipcsd: Path, cache: Path, rounds):
 
 
 def _pull(ipcsd, side, reference, image):
-    with Lab(ipcsd, VERSION) as lab:
+    with new_disk(), Lab(ipcsd, VERSION) as lab:
         store = lab.ipcsd() if side == "ipcsd" else None
         containerd = lab.containerd(store.socket if store else None, variables=VARIABLES)
         begin = time.monotonic()

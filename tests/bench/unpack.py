@@ -10,6 +10,7 @@ from pathlib import Path
 import debian_image
 from lab.lab import Lab
 from lab.process import Failure
+from new_disk import new_disk
 
 VERSION = "2.4.2"
 # containerd would hand gunzip to pigz or igzip where they are installed: without them it is at its fastest with two processors.
@@ -51,7 +52,7 @@ def _check(store, image):
 
 def _pull(ipcsd, side, metric, reference, image, keys=""):
     os.sync()
-    with Lab(ipcsd, VERSION) as lab:
+    with new_disk(), Lab(ipcsd, VERSION) as lab:
         store, containerd = _daemons(lab, side, keys)
         processes = [containerd.process.pid] + ([store.process.pid] if store else [])
         with Memory(store) as memory:
@@ -67,7 +68,7 @@ def _pull(ipcsd, side, metric, reference, image, keys=""):
 
 def _layer(ipcsd, side, reference, image):
     """The layer's bytes are there before: what is left is to unpack them."""
-    with Lab(ipcsd, VERSION) as lab:
+    with new_disk(), Lab(ipcsd, VERSION) as lab:
         store, containerd = _daemons(lab, side)
         containerd.ctr("content", "fetch", "--plain-http", reference, seconds=LIMIT)
         os.sync()
