@@ -40,8 +40,8 @@ class Pipeline final : public ByteSource {
   StreamTotals finish();
 
  private:
-  static constexpr size_t kBuffers = 16;
-  static constexpr size_t kBuffer = 512 * 1024;
+  static constexpr size_t kBuffers = 8;
+  static constexpr size_t kBuffer = 256 * 1024;
 
   void decompress();
   void hash();

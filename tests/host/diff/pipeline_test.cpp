@@ -35,7 +35,8 @@ class Failing final : public Decompressor {
 }  // namespace
 
 TEST_CASE("all bytes come, in their order, with their digest") {
-  for (const size_t size : {size_t{0}, size_t{1}, size_t{512 * 1024}, size_t{512 * 1024 + 1}, size_t{20 << 20}}) {
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{256 * 1024}, size_t{256 * 1024 + 1}, size_t{512 * 1024},
+                            size_t{512 * 1024 + 1}, size_t{20 << 20}}) {
     const std::string bytes = pattern(size);
     MemorySource source(bytes, 100'000);
     const auto plain = make_decompressor(Compression::kNone, source);
