@@ -212,12 +212,12 @@ int convert(Session& session, const ConvertArgs& args) {
       case PlaceKind::kRegistry: {
         // Registries refuse a layer with urls that are not http.
         const Stored kept = with_own_digests(work, image);
-        image::send(work.store(), kept.image.root().descriptor, target, work.registry(), work.step("push"),
+        image::send(work.store(), kept.image.root().descriptor, source, target, work.registry(), work.step("push"),
                     work.call());
         break;
       }
       default:
-        image::send(work.store(), stored.image.root().descriptor, target, work.registry(), work.step("push"),
+        image::send(work.store(), stored.image.root().descriptor, source, target, work.registry(), work.step("push"),
                     work.call());
     }
     // In containerd the image holds its own digests. Everything else is held by nobody but us.
@@ -330,13 +330,13 @@ int export_image(Session& session, const ExportArgs& args) {
     const std::string name = containerd_name(args.name);
     ImageWork work(session, *args.flags, fmt::format("export {} {}", name, args.target));
     if (car) work.store().need({IPCS_LOCATE_V1, IPCS_ADOPT_V1, IPCS_CAR_V1}, work.call());
-    const oci::Image image =
-        work.bring({PlaceKind::kContainerd, name, {}}, args.platforms, oci::PlatformChoice::everything());
+    const Place source{PlaceKind::kContainerd, name, {}};
+    const oci::Image image = work.bring(source, args.platforms, oci::PlatformChoice::everything());
     if (!car) {
       // A layout takes no p2p digests: it gets the image that they were made of.
       const Stored plain = image::is_p2p(image) ? with_own_digests(work, image) : Stored{image, {}};
       const oci::Descriptor root = plain.image.root().descriptor;
-      image::send(work.store(), root, target, work.registry(), work.step("export"), work.call());
+      image::send(work.store(), root, source, target, work.registry(), work.step("export"), work.call());
       work.quiet();
       if (session.json()) session.output.json({{"image", target.to_string()}, {"digest", root.digest().to_string()}});
       if (!session.json()) session.output.line(root.digest().to_string());

@@ -75,8 +75,8 @@ oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platfo
   return oci::copy(*source.blobs, source.root, store, "", copying(platforms, report), call);
 }
 
-void send(Store& store, const oci::Descriptor& root, const Place& place, const oci::RegistryOptions& registry,
-          const Report& report, const oci::Call& call) {
+void send(Store& store, const oci::Descriptor& root, const Place& from, const Place& place,
+          const oci::RegistryOptions& registry, const Report& report, const oci::Call& call) {
   const auto options = copying(oci::PlatformChoice::everything(), report);
   if (place.kind == PlaceKind::kLayout) {
     oci::Layout layout = oci::Layout::create(place.name);
@@ -85,6 +85,10 @@ void send(Store& store, const oci::Descriptor& root, const Place& place, const o
     const auto reference = oci::Reference::parse(place.name);
     oci::Registry host(reference.host(), registry);
     oci::Repository repository(host, reference.path());
+    if (from.kind == PlaceKind::kRegistry) {
+      const auto origin = oci::Reference::parse(from.name);
+      if (origin.host() == reference.host()) repository.mount_from(origin.path());
+    }
     oci::copy(store, root, repository, reference.object(), options, call);
   } else {
     throw Error(Code::kInvalidArgument, place.to_string() + ": neither a registry's reference nor oci:DIR[:TAG]");

@@ -38,8 +38,10 @@ Source open_source(const Place& place, Store& store, const Containerd& container
 oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platforms, const Report& report,
                  const oci::Call& call);
 
-// Writes an image that the store has to a registry or a layout. Throws Error kInvalidArgument for other places.
-void send(Store& store, const oci::Descriptor& root, const Place& place, const oci::RegistryOptions& registry,
-          const Report& report, const oci::Call& call);
+// Writes an image that the store has to a registry or a layout. Where `from`, the place that it was brought from, is another
+// repository of the same registry, the registry is asked to take the blobs from there. Throws Error kInvalidArgument for other
+// places.
+void send(Store& store, const oci::Descriptor& root, const Place& from, const Place& place,
+          const oci::RegistryOptions& registry, const Report& report, const oci::Call& call);
 
 }  // namespace ipcs::image

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import urllib.parse
 
 from checks import MIB, collect_garbage, expect, expect_equal, expect_runs, wait_until_connected
 from lab import image
@@ -133,7 +134,7 @@ def published_as_nerdctl_does(lab):
 
 def oci_digests_everywhere(lab):
     """With --digests oci, a registry and a layout take the result, and a containerd without ipcsd pulls it. A layout gets the
-    ipfs:// urls, a registry, which would refuse them, does not."""
+    ipfs:// urls, a registry, which would refuse them, does not. Within one registry no bytes are sent."""
     registry = lab.registry()
     _, ipcsd, containerd = node(lab)
     made = image.make("everywhere", LAYERS)
@@ -141,6 +142,10 @@ def oci_digests_everywhere(lab):
     target = f"{registry.host}/converted:1"
     ipcsd.image(containerd, "--plain-http", "convert", reference, target, "--digests", "oci")
     expect_equal("manifest", registry.manifest("converted:1"), made.manifest)
+    # The registry has the blobs in the other repository.
+    expect_equal("mounts", {(urllib.parse.unquote(digest), status) for digest, status in registry.mounts("converted")},
+                 {(digest, 201) for digest in made.blobs})
+    expect_equal("uploads", registry.uploads("converted"), [])
     plain = lab.containerd(None)
     plain.pull(target)
     expect_runs(plain, target, "everywhere", LAYERS)

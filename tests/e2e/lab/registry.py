@@ -69,11 +69,22 @@ class Registry:
         except urllib.error.HTTPError:
             return False
 
+    def _logged(self, request):
+        """(what the pattern's group found, HTTP status) of every such request so far."""
+        log = self.process.log.read_text(errors="replace")
+        return [(m[1], int(m[2])) for m in re.finditer(rf'"{request}\S* HTTP/1\.1" (\d+)', log)]
+
     def blob_gets(self):
         """(digest, HTTP status) of every GET of a blob so far."""
-        log = self.process.log.read_text(errors="replace")
-        return [(m[1], int(m[2])) for m in
-                re.finditer(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})\S* HTTP/1\.1" (\d+)', log)]
+        return self._logged(r"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})")
+
+    def uploads(self, repository):
+        """(method, HTTP status) of every request so far that sent bytes of a blob into the repository."""
+        return self._logged(rf"(PATCH|PUT) /v2/{repository}/blobs/uploads/")
+
+    def mounts(self, repository):
+        """(digest, HTTP status) of every wish so far to have a blob in the repository from another one; 201: granted."""
+        return self._logged(rf"POST /v2/{repository}/blobs/uploads/\?mount=(sha256(?::|%3A)[0-9a-f]{{64}})")
 
 
 class SlowRoad:
