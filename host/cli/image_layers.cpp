@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "cli/text.hpp"
+#include "ipcs/error.hpp"
 #include "ipld/tar_chunker.hpp"
 #include "oci/media_type.hpp"
 
@@ -51,6 +52,16 @@ Sums sums_of(const LayerReport& report) {
 double ratio(uint64_t a, uint64_t b) { return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b); }
 
 }  // namespace
+
+std::string wrong_chunker(const std::string& name) {
+  if (name == "zstd-frames") return "chunker \"zstd-frames\": is for layers that tar makes; say tar";
+  try {
+    ipld::make_chunker(name);
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
 
 std::unique_ptr<image::Cutter> make_tar_cutter() { return std::make_unique<TarCutter>(); }
 

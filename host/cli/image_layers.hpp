@@ -24,6 +24,9 @@ struct LayerReport {
   std::optional<Update> update;
 };
 
+// What is wrong with a name for --chunker; empty: nothing.
+std::string wrong_chunker(const std::string& name);
+
 // The chunker "tar" of plugins/ipld.
 std::unique_ptr<image::Cutter> make_tar_cutter();
 

@@ -433,10 +433,11 @@ void add_image_move(CLI::App& image, Choice& choice, const std::shared_ptr<Image
       ->type_name("p2p|oci")
       ->check(CLI::IsMember({"p2p", "oci"}).description(""));
   verb->add_option("--chunker", converted->chunker,
-                   "how p2p blobs are cut: size-BYTES, fastcdc-MIN-AVG-MAX [size-262144]; tar: layers become zstd "
+                   "how blobs are cut into blocks: size-BYTES, fastcdc-MIN-AVG-MAX [size-262144]; tar: layers become zstd "
                    "frames that end where files do")
       ->type_name("CHUNKER")
-      ->check(is_text());
+      ->check(is_text())
+      ->check(CLI::Validator([](const std::string& name) { return wrong_chunker(name); }, ""));
   verb->add_flag("--uncompressed", converted->uncompressed, "of --chunker tar: layers are plain tars, without zstd");
   verb->add_option("--since", converted->since,
                    "of --chunker tar: an older version, so converted too; tells what a node that has it must fetch")

@@ -102,17 +102,20 @@ class Rewriting {
   // A layer that recut() made.
   bool by_itself(size_t i) const { return !options_.layer_chunker.empty() && is_tar_layer(image_.nodes[i]); }
 
+  // Empty: as the profile says.
+  const std::string& chunker_of(size_t i) const { return by_itself(i) ? options_.layer_chunker : options_.chunker; }
+
   // How often adopt() has the store read a blob.
-  unsigned passes_through(size_t i) const { return kept_ ? 0 : by_itself(i) && !p2p_ ? 2 : 1; }
+  unsigned passes_through(size_t i) const { return kept_ ? 0 : !chunker_of(i).empty() && !p2p_ ? 2 : 1; }
 
   void adopt(size_t i, const oci::Digest& digest, Passes& passes, const oci::Call& call) {
     own_[i] = digest;
     result_.blobs[i].digest = digest;
     if (!kept_) {
-      const std::string chunker = by_itself(i) ? options_.layer_chunker : p2p_ ? options_.chunker : "";
+      const std::string& chunker = chunker_of(i);
       result_.blobs[i] = store_.adopt_blob(digest, chunker, p2p_ ? "default" : kNerdctlProfile, passes.next(), call);
       // Under its own digest, too, the blob is to be made of these blocks.
-      if (by_itself(i) && !p2p_ && result_.blobs[i].digest != digest)
+      if (!chunker.empty() && !p2p_ && result_.blobs[i].digest != digest)
         store_.adopt_cid(result_.blobs[i].cid, digest, result_.blobs[i].size, passes.next(), call);
     }
     passes.finish();

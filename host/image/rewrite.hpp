@@ -21,7 +21,7 @@ enum class Digests {
 
 struct RewriteOptions {
   Digests digests = Digests::kP2p;
-  std::string chunker;  // of p2p digests; empty: 256 KiB
+  std::string chunker;  // of the DAGs that p2p digests or urls name; empty: 256 KiB
   Report report;
   std::string layer_chunker = {};  // of layers that recut() made; empty: they are as all others
   // By node: the layers that take the places of others, in the store already. Docker's media types become OCI's then.

@@ -157,6 +157,14 @@ def oci_digests_everywhere(lab):
     expect(all(l["urls"][0].startswith("ipfs://") for l in (*manifest["layers"], manifest["config"])), f"urls: {manifest}")
     ipcsd.image(containerd, "import", f"oci:{layout}:v1", "from.layout")
     expect_runs(containerd, "from.layout", "everywhere", LAYERS)
+    small = lab.directory / "small"
+    ipcsd.image(containerd, "--plain-http", "convert", target, f"oci:{small}:v1", "--digests", "oci", "--chunker", "size-65536")
+    root = json.loads((small / "index.json").read_text())["manifests"][0]
+    manifest = json.loads((small / "blobs/sha256" / root["digest"].removeprefix("sha256:")).read_text())
+    other = lab.kubo()
+    for layer in manifest["layers"]:
+        cid = other.add(made.blobs[layer["digest"]], "--chunker=size-65536")
+        expect_equal("urls of a layer cut elsewhere", layer["urls"], [f"ipfs://{cid}"])
     for place in (target, f"oci:{layout}:v2"):
         done = ipcsd.image(containerd, "--plain-http", "convert", reference, place, check=False)
         expect(done.returncode == 1 and "--digests oci" in done.stderr and done.stderr.count("\n") == 1, done.stderr)

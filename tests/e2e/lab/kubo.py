@@ -43,9 +43,9 @@ class Kubo:
             raise Failure(f"ipfs cat {cid}: {done.stderr.decode(errors='replace')}")
         return done.stdout
 
-    def add(self, data):
+    def add(self, data, *flags):
         """As nerdctl adds what it publishes; returns the CID."""
-        return self.ipfs("add", "-Q", "--cid-version=1", "--pin=true", stdin=data).stdout.strip()
+        return self.ipfs("add", "-Q", "--cid-version=1", "--pin=true", *flags, stdin=data).stdout.strip()
 
     def connect(self, other):
         address = json.loads(other.ipfs("id").stdout)["Addresses"][0]

@@ -42,5 +42,19 @@ TEST_CASE("the bar of a blob moves while the backend makes a DAG of it") {
   CHECK_THAT(seen, Catch::Contains("convert "));
 }
 
+TEST_CASE("a chunker that there is not is refused before anybody is asked") {
+  TempDir dir;
+  const std::pair<const char*, const char*> wrong[] = {
+      {"nonsense", "chunker \"nonsense\": unknown"},
+      {"size-0", "chunker \"size-0\": the size is from 1 to "},
+      {"zstd-frames", "chunker \"zstd-frames\": is for layers that tar makes"}};
+  for (const auto& [name, why] : wrong) {
+    for (const char* digests : {"oci", "p2p"}) {
+      check_failed(Run(dir, {"-a", dir / "nobody.sock", "image", "convert", "containerd:a", "containerd:b", "--digests", digests,
+                             "--chunker", name}).wait(), 2, why);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ipcs::test
