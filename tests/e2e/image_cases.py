@@ -30,7 +30,7 @@ def expect_no_pins(ipcsd):
 
 def converted_image_on_another_node(lab, policy="shared"):
     """An unmodified image is pulled and converted; another node pulls it by its CID, with no byte from the registry and none of
-    its layers before they are unpacked, and runs it. Its content outlives a garbage collection, and goes with the image."""
+    its layers before they are unpacked, and runs it. Pulled once more it moves no byte at all. Its content outlives a garbage collection, and goes with the image."""
     registry = lab.registry()
     kubo, ipcsd, containerd = node(lab, policy)
     made = image.make("converted", LAYERS)
@@ -51,6 +51,13 @@ def converted_image_on_another_node(lab, policy="shared"):
     expect_equal("image", listed(ipcsd2, containerd2, "hello.p2p"), listed(ipcsd, containerd, "hello.p2p"))
     collect_garbage(containerd2)
     expect_runs(containerd2, "hello.p2p", "converted", LAYERS)
+    # Its blocks are here now.
+    moved = kubo2.received()
+    expect(moved > sum(LAYERS), f"{moved} bytes are less than the layers have")
+    ipcsd2.image(containerd2, "pull", cid, "again.p2p")
+    expect_runs(containerd2, "again.p2p", "converted", LAYERS)
+    expect_equal("bytes moved by the second pull", kubo2.received() - moved, 0)
+    containerd2.remove("again.p2p")
     expect_equal("GETs of blobs", registry.blob_gets()[fetched:], [])
     collect_garbage(containerd2)
     known = containerd2.contents()
