@@ -223,7 +223,7 @@ def image_verbs_on_local(lab):
     ipcsd.image(containerd, "import", f"oci:{layout}:x", "again")
     expect_runs(containerd, "again", "local", LAYERS)
     for arguments in (("convert", "containerd:again", "containerd:p2p"), ("push", "ipfs://again"), ("compare", "containerd:again"),
-                      ("export", "again", f"car:{lab.directory / 'x.car'}"),
+                      ("export", "again", f"car:{lab.directory / 'x.car'}"), ("import", f"car:{lab.directory / 'x.car'}", "x"),
                       ("pull", "ipfs://bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", "x")):
         done = ipcsd.image(containerd, *arguments, check=False)
         expect(done.returncode == 1 and 'the backend "local" does not offer ipcs.' in done.stderr
