@@ -133,9 +133,10 @@ Stored with_own_digests(ImageWork& work, const oci::Image& image) {
   return image::rewrite(work.store(), image, {Digests::kKept, {}, work.step("hash")}, work.call());
 }
 
-// The result of every verb that makes or finds an `ipfs://CID`: that is the last line.
+// The result of every verb that makes or finds an `ipfs://CID`: that is the last line. `pushed` is the digest of what a registry
+// got instead, if one did.
 int finish(Session& session, ImageWork& work, const std::string& name, const Stored& stored, const RootBlob& root,
-           const LayerReport* layers = nullptr) {
+           const LayerReport* layers = nullptr, const std::string& pushed = {}) {
   work.quiet();
   if (session.json()) {
     Json result{{"image", name},
@@ -145,6 +146,7 @@ int finish(Session& session, ImageWork& work, const std::string& name, const Sto
                 {"block_bytes", stored.block_bytes()},
                 {"blobs", to_json(stored)}};
     if (layers != nullptr) result["recut"] = to_json(*layers);
+    if (!pushed.empty()) result["registry_digest"] = pushed;
     session.output.json(result);
     return kOk;
   }
@@ -152,6 +154,10 @@ int finish(Session& session, ImageWork& work, const std::string& name, const Sto
   session.tell(fmt::format(
       "{}: {} in {} blobs{}", name, root.descriptor.digest().to_string(), stored.blobs.size(),
       stored.blocks() == 0 ? "" : fmt::format(", {} blocks, {}", stored.blocks(), size_text(stored.block_bytes()))));
+  if (!pushed.empty()) {
+    session.tell(fmt::format("{}: is {} in the registry, which refuses ipfs:// urls: {} leads to the image with them", name,
+                             pushed, cid_url(root)));
+  }
   session.output.line(cid_url(root));
   return kOk;
 }
@@ -202,6 +208,7 @@ int convert(Session& session, const ConvertArgs& args) {
     const Stored stored = image::rewrite(work.store(), image, options, work.call());
     if (by_tar) complete(layers, work, stored, since, args.platforms);
     const RootBlob root = image::publish_root(work.store(), stored, work.call());
+    std::string pushed;
     switch (target.kind) {
       case PlaceKind::kContainerd:
         register_stored(work, target.name, stored.image, &root);
@@ -212,6 +219,7 @@ int convert(Session& session, const ConvertArgs& args) {
       case PlaceKind::kRegistry: {
         // Registries refuse a layer with urls that are not http.
         const Stored kept = with_own_digests(work, image);
+        pushed = kept.image.root().descriptor.digest().to_string();
         image::send(work.store(), kept.image.root().descriptor, source, target, work.registry(), work.step("push"),
                     work.call());
         break;
@@ -222,7 +230,7 @@ int convert(Session& session, const ConvertArgs& args) {
     }
     // In containerd the image holds its own digests. Everything else is held by nobody but us.
     if (!p2p || target.kind != PlaceKind::kContainerd) keep_published(work, stored, root, args.source);
-    return finish(session, work, target.to_string(), stored, root, by_tar ? &layers : nullptr);
+    return finish(session, work, target.to_string(), stored, root, by_tar ? &layers : nullptr, pushed);
   });
 }
 
@@ -429,7 +437,8 @@ void add_image_move(CLI::App& image, Choice& choice, const std::shared_ptr<Image
       ->required()
       ->check(is_text());
   verb->add_option("--digests", converted->digests,
-                   "p2p: of each blob's root; oci: as they are, with ipfs:// urls [p2p]")
+                   "p2p: of each blob's root; oci: as they are, with ipfs:// urls, which a registry's copy lacks, so that "
+                   "ipfs://CID leads to a manifest of another digest [p2p]")
       ->type_name("p2p|oci")
       ->check(CLI::IsMember({"p2p", "oci"}).description(""));
   verb->add_option("--chunker", converted->chunker,

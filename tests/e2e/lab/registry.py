@@ -63,6 +63,14 @@ class Registry:
     def blob(self, repository, digest):
         return self._request("GET", f"http://{self.host}/v2/{repository}/blobs/{digest}").read()
 
+    def answer_to_manifest(self, repository, manifest):
+        """Puts a manifest; returns HTTP status and body."""
+        try:
+            done = self._request("PUT", f"http://{self.host}/v2/{repository}/manifests/try", manifest, MANIFEST)
+        except urllib.error.HTTPError as error:
+            done = error
+        return done.status, done.read().decode(errors="replace")
+
     def has_blob(self, repository, digest):
         try:
             return self._request("HEAD", f"http://{self.host}/v2/{repository}/blobs/{digest}").status == 200
