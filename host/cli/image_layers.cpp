@@ -49,6 +49,15 @@ Sums sums_of(const LayerReport& report) {
   return sums;
 }
 
+// How all layers were compressed, "mixed" where they differ: what sizes are compared with.
+std::string was_of(const LayerReport& report) {
+  if (report.layers.empty()) return "";
+  const std::string first = compression_text(report.layers.front().before);
+  const bool same = std::all_of(report.layers.begin(), report.layers.end(),
+                                [&](const image::RecutLayer& layer) { return compression_text(layer.before) == first; });
+  return same ? first : "mixed";
+}
+
 double ratio(uint64_t a, uint64_t b) { return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b); }
 
 }  // namespace
@@ -115,6 +124,7 @@ Json to_json(const LayerReport& report) {
             {"tar_size", sums.tar},
             {"blocks", sums.blocks},
             {"ratio", ratio(sums.after, sums.before)},
+            {"ratio_to", was_of(report)},
             {"layers", layers}};
   if (report.update) {
     json["update"] = {{"since", report.update->since},
@@ -130,7 +140,7 @@ void print(Session& session, const LayerReport& report) {
                {"RATIO", Table::Align::kRight}, {"BLOCKS", Table::Align::kRight}});
   const auto add = [&](const std::string& name, const std::string& was, uint64_t before, uint64_t tar, uint64_t after,
                        uint64_t blocks) {
-    table.add({name, was, size_text(before), size_text(tar), size_text(after), fmt::format("{:.3f}", ratio(after, before)),
+    table.add({name, was, size_text(before), size_text(tar), size_text(after), fmt::format("{:.3f} of {}", ratio(after, before), was),
                std::to_string(blocks)});
   };
   for (size_t i = 0; i < report.layers.size(); ++i) {
@@ -139,12 +149,12 @@ void print(Session& session, const LayerReport& report) {
         layer.after.size(), report.blocks.at(i));
   }
   const Sums sums = sums_of(report);
-  if (report.layers.size() != 1) add("all", "", sums.before, sums.tar, sums.after, sums.blocks);
+  if (report.layers.size() != 1) add("all", was_of(report), sums.before, sums.tar, sums.after, sums.blocks);
   session.output.table(table);
   if (!report.update) return;
-  session.output.line(fmt::format("since {}: {} to fetch, {} ({:.1f} % of the size before)", report.update->since,
+  session.output.line(fmt::format("since {}: {} to fetch, {} ({:.1f} % of the size before, {})", report.update->since,
                                   counted(report.update->blocks, "block"), size_text(report.update->bytes),
-                                  100 * ratio(report.update->bytes, sums.before)));
+                                  100 * ratio(report.update->bytes, sums.before), was_of(report)));
 }
 
 }  // namespace ipcs::cli

@@ -1,6 +1,7 @@
 """The cases of `ipcsctl image`: ipcsd on Kubo, and what goes from one node to another without a registry."""
 
 import json
+import re
 import shutil
 import signal
 import urllib.parse
@@ -443,6 +444,12 @@ def tar_layers_in_a_registry(lab):
     expect_runs(containerd, "newer", "framed, a second time", changed)
     ipcsd.ctl(*convert, reference, "containerd:plain", "--digests", "oci", "--chunker", "tar", "--uncompressed")
     expect_runs(containerd, "plain", "framed", LAYERS)
+    for source, was in ((reference, "gzip"), (target, "zstd"), ("containerd:plain", "tar")):
+        arguments = (source, "containerd:labelled", "--digests", "oci", "--chunker", "tar")
+        expect_equal("compared with", json.loads(ipcsd.ctl(*convert, *arguments).stdout)["recut"]["ratio_to"], was)
+        text = ipcsd.image(containerd, "--plain-http", "convert", *arguments, "--since", target, check=False).stdout
+        expect_equal("ratios of layers and all", len(re.findall(rf"\d\.\d{{3}} of {was} ", text)), len(made.layers) + 1)
+        expect(f"% of the size before, {was})" in text, text)
 
 
 def tar_layers_on_another_node(lab):
