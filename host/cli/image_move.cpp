@@ -400,7 +400,7 @@ int import_image(Session& session, const ImportArgs& args) {
           file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
           if (file.bad()) throw Error(Code::kDataLoss, source.name + ": can't be read");
           piece.resize(static_cast<size_t>(file.gcount()));
-          report(shown, done += piece.size(), "file");
+          report(shown, done += piece.size(), "local");
           return piece;
         },
         [&](const std::vector<std::string>& roots) {

@@ -57,10 +57,11 @@ Published fetch_published(Store& store, const std::string& cid, const oci::Platf
   oci::run_parallel(nodes.size(), kParallel, call, [&](size_t i, const oci::Call& inner) {
     const oci::Descriptor& descriptor = nodes[i].descriptor;
     if (oci::is_foreign_layer(descriptor.media_type())) return;
-    const bool whole = ipfs_url(descriptor).has_value();
-    Passes passes(report, descriptor, "ipfs", 1);
+    // Manifests have come already, and from where is past finding out.
+    const bool here = !nodes[i].manifest && store.has(descriptor, inner);
+    Passes passes(report, descriptor, here ? "local" : "peer", 1);
     result.stored.blobs[i] = peers.fetch(descriptor, passes.next(), inner);
-    if (report) report(descriptor, descriptor.size(), whole ? "ipfs" : "lazy");
+    passes.finish();
   });
   return result;
 }

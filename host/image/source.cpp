@@ -27,12 +27,13 @@ class FromContainerd : public oci::BlobSource {
   Store& store_;
 };
 
-oci::CopyOptions copying(oci::PlatformChoice platforms, const Report& report) {
+// `from`: what bytes that are copied come from.
+oci::CopyOptions copying(oci::PlatformChoice platforms, const char* from, const Report& report) {
   oci::CopyOptions options;
   options.platforms = std::move(platforms);
   options.skip_foreign = true;
-  options.progress = [&report](const oci::Descriptor& blob, uint64_t bytes, const std::string& origin) {
-    if (report) report(blob, bytes, origin.empty() ? "local" : origin);
+  options.progress = [&report, from](const oci::Descriptor& blob, uint64_t bytes, const std::string& origin) {
+    if (report) report(blob, bytes, origin.empty() ? "local" : from);
   };
   return options;
 }
@@ -72,12 +73,12 @@ Source open_source(const Place& place, Store& store, const Containerd& container
 
 oci::Image bring(Source& source, Store& store, const oci::PlatformChoice& platforms, const Report& report,
                  const oci::Call& call) {
-  return oci::copy(*source.blobs, source.root, store, "", copying(platforms, report), call);
+  return oci::copy(*source.blobs, source.root, store, "", copying(platforms, source.registry ? "registry" : "local", report), call);
 }
 
 void send(Store& store, const oci::Descriptor& root, const Place& from, const Place& place,
           const oci::RegistryOptions& registry, const Report& report, const oci::Call& call) {
-  const auto options = copying(oci::PlatformChoice::everything(), report);
+  const auto options = copying(oci::PlatformChoice::everything(), "local", report);
   if (place.kind == PlaceKind::kLayout) {
     oci::Layout layout = oci::Layout::create(place.name);
     oci::copy(store, root, layout, place.tag, options, call);

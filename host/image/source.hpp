@@ -14,8 +14,8 @@
 
 namespace ipcs::image {
 
-// How far a blob is: bytes of it that are done and where they came from ("local" when none had to come). Called on any
-// thread, for one blob by one at a time.
+// How far a blob is: bytes of it that are done and where they come from: "registry", "peer" (IPFS), or "local", which is this
+// machine. Called on any thread, for one blob by one at a time.
 using Report = std::function<void(const oci::Descriptor& blob, uint64_t done, const std::string& origin)>;
 
 // Makes a connection to containerd when one is needed.

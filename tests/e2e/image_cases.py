@@ -470,6 +470,23 @@ def tar_layers_on_another_node(lab):
     expect_equal("GETs of blobs", registry.blob_gets()[fetched:], [])
 
 
+def bars_of_a_pull(lab):
+    """On a terminal a pull shows a bar for each layer that says where its bytes come from, and takes the bars away at its end."""
+    registry, ipcsd = lab.registry(), lab.ipcsd()
+    containerd = lab.containerd(ipcsd.socket)
+    made = image.make("bars", (600_000, 500_000))
+    registry.push("bars:1", made)
+    road = lab.slow_road(registry, 1_000_000)
+    shown = ipcsd.ctl_on_terminal("image", "--containerd", containerd.socket, "--plain-http", "pull", f"{road.host}/bars:1")
+    for layer in made.layers[1:]:
+        bars = re.findall(rf"registry {layer[:18]}\S* \[[=> ]*\] +(\d+)% ", shown)
+        expect(len(set(bars)) > 2 and bars == sorted(bars, key=int), f"bars of {layer}: {bars} in {shown!r}")
+    expect(re.search(r"fetch \d/\d blobs", shown), f"no bar for all: {shown!r}")
+    expect("%" not in shown.rpartition("\x1b[J")[2], f"bars are left: {shown!r}")
+    expect_runs(containerd, f"{road.host}/bars:1", "bars", (600_000, 500_000))
+
+
 CASES = [converted_image_on_another_node, converted_image_isolated, converted_from_registry_and_by_car,
          published_as_nerdctl_does, oci_digests_everywhere, compared_images, image_verbs_on_local, interrupted_conversion,
-         to_kubo_and_back, index_repaired, image_of_two_platforms, tar_layers_in_a_registry, tar_layers_on_another_node]
+         to_kubo_and_back, index_repaired, image_of_two_platforms, tar_layers_in_a_registry, tar_layers_on_another_node,
+         bars_of_a_pull]

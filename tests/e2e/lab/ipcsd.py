@@ -7,7 +7,7 @@ import socket
 import urllib.request
 from pathlib import Path
 
-from .process import Failure, Process, command, command_in_background, wait_for
+from .process import Failure, Process, command, command_in_background, command_on_terminal, wait_for
 from .registry import free_port
 
 
@@ -103,6 +103,10 @@ class Ipcsd:
     def ctl(self, *arguments, check=True, stdin=None, seconds=120.0):
         """Runs ipcsctl on the control socket."""
         return command([self._program.parent / "ipcsctl", "-a", self.control, *arguments], None, seconds, check, stdin)
+
+    def ctl_on_terminal(self, *arguments, columns=120):
+        """Runs ipcsctl on the control socket with a terminal for standard error; returns what appeared there."""
+        return command_on_terminal([self._program.parent / "ipcsctl", "-a", self.control, *arguments], columns)
 
     def image(self, containerd, *arguments, check=True, seconds=120.0):
         """Runs `ipcsctl image` with that containerd; returns its last line, or the CompletedProcess unless `check`."""

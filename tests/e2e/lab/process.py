@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -86,6 +87,26 @@ def command_in_background(arguments, environment=None):
     """Starts a program whose output is collected by communicate()."""
     return subprocess.Popen([str(a) for a in arguments], env=environment, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, text=True)
+
+
+def command_on_terminal(arguments, columns):
+    """Runs a program, which must succeed, with a terminal for standard error; returns what appeared there."""
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
+    child = subprocess.Popen([str(a) for a in arguments], env={**os.environ, "TERM": "xterm"}, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=slave, preexec_fn=_die_with_parent)
+    os.close(slave)
+    shown = b""
+    try:
+        while piece := os.read(master, 65536):
+            shown += piece
+    except OSError:
+        pass  # so Linux says that nobody holds the other end any more
+    os.close(master)
+    text = shown.decode(errors="replace")
+    if child.wait(timeout=60) != 0:
+        raise Failure(f"{' '.join(map(str, arguments))}: exit code {child.returncode}: {text}")
+    return text
 
 
 def unmount_below(directory):

@@ -1,8 +1,10 @@
 // Images rewritten, fetched and compared over a control socket.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "host/image/dag_store.hpp"
@@ -205,7 +207,24 @@ TEST_CASE("a published image becomes known from its CID on") {
   for (size_t i = 0; i < stored.blobs.size(); ++i) offer(stored.blobs[i].cid, stored.image.nodes[i].descriptor);
 
   Daemon other(there.peer, there.control, "test", there.call);
-  const Published published = fetch_published(other, root.blob.cid, PlatformChoice::everything(), {}, there.call);
+  const auto origins_of_a_pull = [&](Published* into) {
+    std::mutex mutex;  // reports come from several threads
+    std::map<std::string, std::set<std::string>> origins;
+    const auto report = [&](const oci::Descriptor& blob, uint64_t, const std::string& origin) {
+      const std::lock_guard lock(mutex);
+      origins[blob.digest().to_string()].insert(origin);
+    };
+    Published published = fetch_published(other, root.blob.cid, PlatformChoice::everything(), report, there.call);
+    if (into != nullptr) *into = std::move(published);
+    return origins;
+  };
+  Published published{stored, root};
+  const auto first = origins_of_a_pull(&published), second = origins_of_a_pull(nullptr);
+  for (const oci::ImageNode& node : stored.image.nodes) {
+    if (node.manifest) continue;
+    CHECK(first.at(node.descriptor.digest().to_string()) == std::set<std::string>{"peer"});
+    CHECK(second.at(node.descriptor.digest().to_string()) == std::set<std::string>{"local"});
+  }
   CHECK(published.root.descriptor == root.descriptor);
   REQUIRE(published.stored.image.nodes.size() == stored.image.nodes.size());
   for (const oci::ImageNode& blob : published.stored.image.nodes) CHECK(other.has(blob.descriptor, there.call));
