@@ -72,7 +72,7 @@ class Application {
 
   void apply(const TarEntry& entry) {
     if (is_device(entry) && options_.in_user_namespace)
-      return options_.warn("device " + entry.name + " left out: in a user namespace there are none");
+      return options_.warn("device " + shown(entry.name) + " left out: in a user namespace there are none");
     const std::string name = clean_path(entry.name);
     if (name.empty()) return;  // the root stays as it is
     const SplitPath split = split_path(name);
@@ -127,7 +127,7 @@ class Application {
   void white_out(const TarEntry& entry, const Place& place) {
     if (place.base == kOpaque) return make_opaque(place.directory);
     const std::string target = place.base.substr(kWhiteout.size());
-    if (target.empty() || target == "." || target == "..") bad_archive("whiteout of " + place.base);
+    if (target.empty() || target == "." || target == "..") bad_archive("whiteout of " + shown(place.base));
     if (options_.whiteouts == Whiteouts::kRemove) return tree_.remove(place.directory, target);
     const int fd = place.directory.fd.get();
     if (::mknodat(fd, target.c_str(), S_IFCHR, 0) != 0 ||
@@ -204,7 +204,8 @@ class Application {
       case kCharDevice:
       case kBlockDevice: make_node(entry, place); break;
       default:
-        bad_archive("an entry of type " + std::to_string(static_cast<unsigned char>(entry.type)) + ": /" + place.path);
+        bad_archive("an entry of type " + std::to_string(static_cast<unsigned char>(entry.type)) + ": /" +
+                    shown(place.path));
     }
     set_attributes(entry, place);
   }
@@ -267,7 +268,7 @@ class Application {
   void write_bytes(int fd, uint64_t count, const std::string& path) {
     while (count > 0) {
       auto piece = reader_.read(static_cast<size_t>(std::min<uint64_t>(count, 1 << 20)));
-      if (piece.empty()) bad_archive("a sparse file lacks bytes: /" + path);
+      if (piece.empty()) bad_archive("a sparse file lacks bytes: /" + shown(path));
       count -= piece.size();
       totals_.bytes += piece.size();
       while (!piece.empty()) {
@@ -285,7 +286,7 @@ class Application {
       if (::lseek(fd, run.offset, SEEK_SET) < 0) throw_errno("can't seek in", path, errno);
       write_bytes(fd, static_cast<uint64_t>(run.length), path);
     }
-    if (reader_.stored() != 0) bad_archive("a sparse file has bytes that its map does not mention: /" + path);
+    if (reader_.stored() != 0) bad_archive("a sparse file has bytes that its map does not mention: /" + shown(path));
     if (::ftruncate(fd, entry.size) != 0) throw_errno("can't set the size of", path, errno);
   }
 
@@ -319,7 +320,7 @@ class Application {
       const std::string path = tree_.resolve(name);
       if (::utimensat(tree_.root(), path.empty() ? "." : path.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT)
-          throw Error(Code::kInvalidArgument, "directory /" + path + " was removed by its own archive");
+          throw Error(Code::kInvalidArgument, "directory /" + shown(path) + " was removed by its own archive");
         throw_errno("can't set the times of", path, errno);
       }
     }

@@ -28,6 +28,12 @@ SplitPath split_path(std::string_view path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
+std::string shown(std::string_view name) {
+  std::string out(name.substr(0, 200));
+  for (char& c : out) c = static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return out;
+}
+
 std::string join_path(std::string_view parent, std::string_view base) {
   std::string out(parent);
   if (!out.empty()) out += '/';

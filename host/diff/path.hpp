@@ -16,6 +16,9 @@ struct SplitPath {
 };
 SplitPath split_path(std::string_view path);
 
+// A name for one line of a message: its start, control characters as '?'.
+std::string shown(std::string_view name);
+
 // `parent`/`base`, where "" is the root.
 std::string join_path(std::string_view parent, std::string_view base);
 

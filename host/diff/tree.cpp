@@ -75,9 +75,7 @@ void remove_directory(int parent, const char* name, const std::string& path) {
 }  // namespace
 
 void throw_errno(const std::string& what, std::string_view path, int error) {
-  std::string name(path.substr(0, 200));
-  for (char& c : name) c = static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  throw Error(code_of(error), what + " /" + name + ": " + std::strerror(error));
+  throw Error(code_of(error), what + " /" + shown(path) + ": " + std::strerror(error));
 }
 
 std::optional<struct stat> Tree::find(const std::string& path) const {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "diff/path.hpp"
 #include "diff/tree.hpp"
 
 namespace ipcs::diff {
@@ -21,17 +22,17 @@ void set_xattrs(const TarEntry& entry, int fd, const std::string& base, bool may
                 const std::string& path, const std::function<void(const std::string&)>& warn) {
   for (const auto& [name, value] : entry.xattrs) {
     if (name.starts_with(kTrusted)) {
-      warn("attribute " + name + " left out: an archive may not set it");
+      warn("attribute " + shown(name) + " left out: an archive may not set it");
       continue;
     }
     const int result = fd >= 0 ? ::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0)
                                : ::lsetxattr(base.c_str(), name.c_str(), value.data(), value.size(), 0);
     if (result == 0) continue;
     if (errno == ENOTSUP || (errno == EPERM && name.starts_with(kUser) && !may_have_user_xattrs)) {
-      warn("attribute " + name + " left out: " + std::strerror(errno));
+      warn("attribute " + shown(name) + " left out: " + std::strerror(errno));
       continue;
     }
-    throw_errno("can't set attribute " + name + " of", path, errno);
+    throw_errno("can't set attribute " + shown(name) + " of", path, errno);
   }
 }
 

@@ -27,6 +27,12 @@ TEST_CASE("paths fall apart and come together") {
   CHECK(join_path("a/b", "c") == "a/b/c");
 }
 
+TEST_CASE("a name in a message is one line") {
+  CHECK(shown("etc/hosts") == "etc/hosts");
+  CHECK(shown("new\nline\x7f") == "new?line?");
+  CHECK(shown(std::string(5000, 'n')) == std::string(200, 'n'));
+}
+
 TEST_CASE("which media types are layers") {
   CHECK(may_be_compressed("application/vnd.oci.image.layer.v1.tar") == false);
   CHECK(may_be_compressed("application/vnd.oci.image.layer.v1.tar+gzip") == true);
