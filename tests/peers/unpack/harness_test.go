@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	diffapi "github.com/containerd/containerd/api/services/diff/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	diffproxy "github.com/containerd/containerd/v2/core/diff/proxy"
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -117,12 +119,26 @@ func applied(applier diff.Applier, d ocispec.Descriptor, s snapshot, options ...
 // same applies a layer to both snapshots and reports what differs; it returns our error.
 func (p *peers) same(t *testing.T, d ocispec.Descriptor, ours, theirs snapshot) error {
 	t.Helper()
+	return p.sameBut(t, d, ours, theirs, false)
+}
+
+// sameBut is same for a layer that may have sparse files, whose holes are then not containerd's.
+func (p *peers) sameBut(t *testing.T, d ocispec.Descriptor, ours, theirs snapshot, sparse bool) error {
+	t.Helper()
 	since := now(t, p.base)
 	got, wanted := applied(p.ours, d, ours), applied(p.theirs, d, theirs)
 	if (got.err == nil) != (wanted.err == nil) {
 		t.Fatalf("ipcsd: %v\ncontainerd: %v", got.err, wanted.err)
 	}
 	if got.err != nil {
+		// What an error is called matters where containerd acts on it; all else is an end to it.
+		for name, is := range map[string]func(error) bool{"NotFound": errdefs.IsNotFound, "Unimplemented": errdefs.IsNotImplemented,
+			"AlreadyExists": errdefs.IsAlreadyExists, "Unavailable": errdefs.IsUnavailable, "Canceled": errdefs.IsCanceled,
+			"DeadlineExceeded": errdefs.IsDeadlineExceeded} {
+			if is(got.err) != is(wanted.err) {
+				t.Errorf("only one of them is %s\nipcsd: %v\ncontainerd: %v", name, got.err, wanted.err)
+			}
+		}
 		if strings.ContainsRune(got.err.Error(), '\n') {
 			t.Errorf("more than a line: %q", got.err)
 		}
@@ -132,5 +148,16 @@ func (p *peers) same(t *testing.T, d ocispec.Descriptor, ours, theirs snapshot) 
 		t.Errorf("ipcsd: %+v\ncontainerd: %+v", got, wanted)
 	}
 	compare(t, tree(t, ours.root, since), tree(t, theirs.root, since))
+	compareHoles(t, ours.root, theirs.root, sparse)
 	return nil
+}
+
+// eventually waits until something is so, which it soon must be.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
 }

@@ -56,11 +56,7 @@ func TestLaneWhileUnpacking(t *testing.T) {
 			}
 		})
 	}
-	for limit := time.Now().Add(20 * time.Second); len(workers(t, p.daemon.Pid())) < laneLayers; time.Sleep(time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatalf("%d layers are being unpacked", len(workers(t, p.daemon.Pid())))
-		}
-	}
+	eventually(t, "ten layers under way", func() bool { return len(workers(t, p.daemon.Pid())) >= laneLayers })
 	some := blob.Digest(blob.New(0, 1000).Bytes())
 	if err := blob.Put(ctx, client, some, blob.New(0, 1000).Bytes()); err != nil {
 		t.Fatal(err)

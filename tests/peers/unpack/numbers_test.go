@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -120,9 +119,8 @@ func TestNumbers(t *testing.T) {
 	if err := applied(p.ours, p.put(t, plainLayer+"+encrypted", layer), p.bind(t)).err; !errdefs.IsNotImplemented(err) {
 		t.Fatal(err)
 	}
-	if line := `msg="layer left to the next differ" digest=` + plain.Digest.String(); !strings.Contains(p.daemon.Output(), line) {
-		t.Errorf("no line for what is left to others: %s", line)
-	}
+	line := `msg="layer left to the next differ" digest=` + plain.Digest.String()
+	eventually(t, "the line for what is left to others", func() bool { return strings.Contains(p.daemon.Output(), line) })
 
 	status, metrics := p.status(t), scraped(t, address)
 	if status.Applied != 2 || status.Failed != 2 || status.UnderWay != 0 || status.StoredBytes != good.Size+plain.Size ||
@@ -171,11 +169,7 @@ func TestNumbers(t *testing.T) {
 	}
 	many, where, done := p.put(t, gzipLayer, gzipped(archive(t, files...))), p.bind(t), make(chan error)
 	go func() { done <- applied(p.ours, many, where).err }()
-	for limit := time.Now().Add(20 * time.Second); scraped(t, address).UnderWay != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatal("nothing is under way")
-		}
-	}
+	eventually(t, "a layer under way", func() bool { return scraped(t, address).UnderWay == 1 })
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	diffapi "github.com/containerd/containerd/api/services/diff/v1"
 	typesapi "github.com/containerd/containerd/api/types"
@@ -39,23 +38,15 @@ func TestCancelledCallEndsTheWorker(t *testing.T) {
 		_, err := p.ours.Apply(ctx, d, where.mounts)
 		done <- err
 	}()
-	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if entries, _ := os.ReadDir(where.root); len(entries) > 0 {
-			break
-		}
-		if time.Now().After(limit) {
-			t.Fatal("nothing is written")
-		}
-	}
+	eventually(t, "a file", func() bool {
+		entries, _ := os.ReadDir(where.root)
+		return len(entries) > 0
+	})
 	cancel()
 	if err := <-done; !errdefs.IsCanceled(err) {
 		t.Errorf("%v", err)
 	}
-	for limit := time.Now().Add(10 * time.Second); len(workers(t, p.daemon.Pid())) != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatal("the worker lives on")
-		}
-	}
+	eventually(t, "the worker's end", func() bool { return len(workers(t, p.daemon.Pid())) == 0 })
 	// The same layer again, to its end.
 	if got := applied(p.ours, d, p.bind(t)); got.err != nil {
 		t.Error(got.err)
@@ -121,6 +112,11 @@ func TestLimit(t *testing.T) {
 	err := applied(p.ours, p.put(t, gzipLayer, layer(1<<30)), where).err
 	if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "4194304 bytes") {
 		t.Errorf("%v", err)
+	}
+	bomb := zstandard(archive(t, file{Header: tar.Header{Name: "f", Mode: 0o644}, body: strings.Repeat("\x00", 64<<20)}))
+	err = applied(p.ours, p.put(t, zstdLayer, bomb), p.bind(t)).err
+	if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "4194304 bytes") {
+		t.Errorf("zstd: %v", err)
 	}
 	if written, _ := os.Stat(filepath.Join(where.root, "f")); written != nil && written.Size() > 5<<20 {
 		t.Errorf("%d bytes were written", written.Size())

@@ -2,9 +2,11 @@ package unpack
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -19,8 +21,8 @@ func now(t *testing.T, base string) time.Time {
 	return time.Now().Add(-50 * time.Millisecond)
 }
 
-// tree describes each file below root by every attribute that an archive can set. Times since `since` are those of the
-// moment in which something was made, and all the same.
+// tree describes each file below root by every attribute that an archive can set. Times between `since` and this moment
+// are those in which something was made, and all the same.
 func tree(t *testing.T, root string, since time.Time) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -32,16 +34,16 @@ func tree(t *testing.T, root string, since time.Time) map[string]string {
 			t.Fatal(err)
 		}
 		when := func(ts unix.Timespec) string {
-			if !time.Unix(ts.Sec, ts.Nsec).Before(since) {
+			if at := time.Unix(ts.Sec, ts.Nsec); !at.Before(since) && !at.After(time.Now()) {
 				return "now"
 			}
 			return fmt.Sprintf("%d.%09d", ts.Sec, ts.Nsec)
 		}
-		line := fmt.Sprintf("mode %o uid %d gid %d rdev %x mtime %s atime %s", s.Mode, s.Uid, s.Gid, s.Rdev, when(s.Mtim),
-			when(s.Atim))
+		line := fmt.Sprintf("mode %o uid %d gid %d rdev %x nlink %d mtime %s atime %s", s.Mode, s.Uid, s.Gid, s.Rdev, s.Nlink,
+			when(s.Mtim), when(s.Atim))
 		kind := s.Mode & unix.S_IFMT
 		if kind != unix.S_IFDIR {
-			line += fmt.Sprintf(" nlink %d size %d", s.Nlink, s.Size)
+			line += fmt.Sprintf(" size %d", s.Size)
 			if other, seen := first[s.Ino]; seen {
 				line += " as " + other
 			} else {
@@ -116,5 +118,60 @@ func compare(t *testing.T, ours, theirs map[string]string) {
 		if ours[name] != theirs[name] {
 			t.Errorf("%q\n  ipcsd:      %s\n  containerd: %s", name, ours[name], theirs[name])
 		}
+	}
+}
+
+// extent is a part of a file that is stored.
+type extent struct{ from, to int64 }
+
+// stored are the parts of a file that are not holes.
+func stored(t *testing.T, path string) (parts []extent) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for at := int64(0); ; {
+		from, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return parts
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := unix.Seek(int(f.Fd()), from, unix.SEEK_HOLE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, at = append(parts, extent{from, to}), to
+	}
+}
+
+// compareHoles expects files with the holes that containerd's have or, where the archive has sparse files, with more of
+// them: containerd writes these in full.
+func compareHoles(t *testing.T, ours, theirs string, sparse bool) {
+	t.Helper()
+	err := filepath.WalkDir(ours, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		name := strings.TrimPrefix(path, ours)
+		got, wanted := stored(t, path), stored(t, theirs+name)
+		within := func(part extent) bool {
+			return slices.ContainsFunc(wanted, func(w extent) bool { return w.from <= part.from && part.to <= w.to })
+		}
+		for _, part := range got {
+			if !within(part) {
+				t.Errorf("%q: bytes %v are stored, containerd stores %v", name, part, wanted)
+			}
+		}
+		if !sparse && !slices.Equal(got, wanted) {
+			t.Errorf("%q: %v is stored, containerd stores %v", name, got, wanted)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
