@@ -1,6 +1,7 @@
 // Namespaces, capabilities and a filter of system calls.
 #include "diff/confinement.hpp"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -66,7 +67,7 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 #endif
 
 constexpr int kAllowed[] = {
-    SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_close, SYS_lseek, SYS_fcntl, SYS_dup,
+    SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_close, SYS_lseek, SYS_dup,
     SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_getdents64, SYS_fchdir,
     SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat, SYS_fchmod, SYS_fchmodat, SYS_fchown,
     SYS_fchownat, SYS_utimensat, SYS_ftruncate, SYS_fallocate, SYS_fadvise64, SYS_umask, SYS_syncfs,
@@ -74,7 +75,7 @@ constexpr int kAllowed[] = {
     SYS_llistxattr, SYS_flistxattr,
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_set_robust_list, SYS_rseq,
     SYS_sched_yield, SYS_sched_getaffinity, SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday,
-    SYS_getrandom, SYS_gettid, SYS_getpid, SYS_tgkill, SYS_sysinfo, SYS_prlimit64, SYS_uname,
+    SYS_getrandom, SYS_gettid, SYS_getpid, SYS_sysinfo, SYS_uname,
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall, SYS_exit,
     SYS_exit_group};
 
@@ -82,6 +83,22 @@ sock_filter load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, stat
 sock_filter answer(uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
 // Goes on behind the next instruction unless the loaded number is `value`.
 sock_filter unless(uint32_t value) { return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1); }
+
+// Allows the call if the lower half of an argument, of which the kernel takes no more, is one of `values`.
+void allow_with(std::vector<sock_filter>& program, int number, size_t argument, const std::vector<uint32_t>& values) {
+  const auto length = static_cast<uint8_t>(2 + 2 * values.size());
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, length));
+  program.push_back(load(offsetof(seccomp_data, args) + argument * sizeof(uint64_t)));  // both machines are little-endian
+  for (const uint32_t value : values) {
+    program.push_back(unless(value));
+    program.push_back(answer(SECCOMP_RET_ALLOW));
+  }
+  program.push_back(answer(SECCOMP_RET_ERRNO | EPERM));
+}
+
+// What a thread must not have of its own; a new mount namespace would be granted.
+constexpr uint32_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                                 CLONE_NEWPID | CLONE_NEWNET;
 
 void filter_calls() {
   constexpr uint32_t kRefuse = SECCOMP_RET_ERRNO | EPERM;
@@ -93,6 +110,10 @@ void filter_calls() {
     program.push_back(unless(static_cast<uint32_t>(number)));
     program.push_back(answer(SECCOMP_RET_ALLOW));
   }
+  // No other process gets a signal or a limit, nor by way of a descriptor's owner.
+  allow_with(program, SYS_tgkill, 0, {static_cast<uint32_t>(::getpid())});
+  allow_with(program, SYS_prlimit64, 0, {0});
+  allow_with(program, SYS_fcntl, 1, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC});
   // Threads, but neither processes nor namespaces; the C library asks for clone3 first, whose flags can't be looked at.
   program.push_back(unless(SYS_clone3));
   program.push_back(answer(SECCOMP_RET_ERRNO | ENOSYS));
@@ -100,6 +121,8 @@ void filter_calls() {
   program.push_back(answer(kRefuse));
   program.push_back(load(offsetof(seccomp_data, args)));
   program.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
+  program.push_back(answer(kRefuse));
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kNamespaces, 0, 1));
   program.push_back(answer(kRefuse));
   program.push_back(answer(SECCOMP_RET_ALLOW));
   const sock_fprog code{static_cast<unsigned short>(program.size()), program.data()};

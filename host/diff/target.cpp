@@ -42,6 +42,23 @@ Fd open_place(const std::string& path) {
   return Fd(fd);
 }
 
+// Mounts of the worker's own, attached nowhere: ".." ends at their roots, whoever holds the descriptor. What is mounted
+// below comes along, as it would be reached by path.
+Fd detached(const std::string& path, uint64_t attributes) {
+  Fd tree(::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  if (!tree) throw Error(Code::kFailedPrecondition, or_errno("snapshot's directory " + path));
+  mount_attr change{};
+  change.attr_set = attributes;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &change, sizeof change) != 0)
+    throw Error(Code::kFailedPrecondition, or_errno("mount attributes of the snapshot's directory " + path));
+  return tree;
+}
+
+// Devices, setuid programs and programs can be made there, but not used.
+constexpr uint64_t kInert = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+Fd detached_root(const std::string& path) { return detached(path, kInert); }
+Fd detached_lower(const std::string& path) { return detached(path, kInert | MOUNT_ATTR_RDONLY); }
+
 std::optional<std::string_view> option(const Mount& mount, std::string_view key) {
   std::optional<std::string_view> value;
   for (const std::string_view text : mount.options) {
@@ -52,12 +69,12 @@ std::optional<std::string_view> option(const Mount& mount, std::string_view key)
 
 Target open_upper(const Mount& mount, std::string_view upper) {
   Target target;
-  target.root = open_place(std::string(upper));
+  target.root = detached_root(std::string(upper));
   target.whiteouts = Whiteouts::kOverlay;
   std::string_view lower = option(mount, "lowerdir=").value_or("");
   while (!lower.empty()) {
     const size_t colon = lower.find(':');
-    target.lower.push_back(open_place(std::string(lower.substr(0, colon))));
+    target.lower.push_back(detached_lower(std::string(lower.substr(0, colon))));
     lower.remove_prefix(colon == std::string_view::npos ? lower.size() : colon + 1);
   }
   return target;
@@ -121,7 +138,7 @@ Target open_target(const std::vector<Mount>& mounts, const std::string& mount_po
     if (first.type == "bind" && !read_only && first.target.empty()) {
       to_call(first);  // refuses what makes the mount another thing than its source, e.g. other ids
       Target target;
-      target.root = open_place(first.source);
+      target.root = detached_root(first.source);
       return target;
     }
   }
@@ -131,7 +148,7 @@ Target open_target(const std::vector<Mount>& mounts, const std::string& mount_po
     make_mount(mount, inside.empty() ? mount_point : mount_point + "/" + inside);
   }
   Target target;
-  target.root = open_place(mount_point);
+  target.root = detached_root(mount_point);
   return target;
 }
 
