@@ -45,16 +45,17 @@ Answer Unpacker::run(const Call& call, const content::OpenBlob& blob, const Job&
   return worker.finish(call);
 }
 
-void Unpacker::note_failure(const oci::Digest& digest, const Error& error, double took) {
+void Unpacker::note_refused(const std::string& digest, const Error& error, double took) {
+  if (error.code() == Code::kUnimplemented) {
+    options_.log.info("layer left to the next differ",
+                      {{"digest", content::printable(digest)}, {"reason", error.what()}});
+    return;
+  }
   ++totals_.failed;
-  options_.log.warn("layer not applied", {{"digest", digest.to_string()},
+  options_.log.warn("layer not applied", {{"digest", content::printable(digest)},
                                           {"code", code_name(error.code())},
                                           {"reason", error.what()},
                                           {"seconds", seconds(took)}});
-}
-
-void Unpacker::note_left(const std::string& digest, const std::string& why) {
-  options_.log.info("layer left to the next differ", {{"digest", content::printable(digest)}, {"reason", why}});
 }
 
 Applied Unpacker::apply(const Call& call, const Request& request) {
@@ -62,7 +63,7 @@ Applied Unpacker::apply(const Call& call, const Request& request) {
   if (!compressed) {
     const Error unknown(Code::kUnimplemented,
                         "layers of type \"" + content::printable(request.media_type) + "\" are not known to this differ");
-    note_left(request.digest, unknown.what());
+    note_refused(request.digest, unknown);
     throw unknown;
   }
   const auto digest = oci::Digest::parse(request.digest);
@@ -72,7 +73,7 @@ Applied Unpacker::apply(const Call& call, const Request& request) {
     try {
       return content_.open(call, digest);
     } catch (const Error& e) {
-      note_failure(digest, e, seconds_of(Clock::now() - begun));
+      note_refused(request.digest, e, seconds_of(Clock::now() - begun));
       throw;
     }
   }();
@@ -83,11 +84,7 @@ Applied Unpacker::apply(const Call& call, const Request& request) {
     answer = run(call, *blob, job, reading);
     if (answer.code != Code::kOk) throw Error(answer.code, answer.message);
   } catch (const Error& e) {
-    if (e.code() == Code::kUnimplemented) {
-      note_left(request.digest, e.what());
-    } else {
-      note_failure(digest, e, seconds_of(Clock::now() - begun));
-    }
+    note_refused(request.digest, e, seconds_of(Clock::now() - begun));
     throw Error(e.code(), fmt::format("layer {}: {}", digest.to_string(), e.what()));
   }
   ++totals_.applied;

@@ -58,6 +58,11 @@ class Unpacker {
   // damaged bytes; kInvalidArgument for an archive that is none; kCancelled, and the worker has ended.
   Applied apply(const Call& call, const Request& request);
 
+  // Logs, and counts where it is a failure, that a layer is not applied; apply() does so itself. `digest` may be any
+  // bytes; `took` is in seconds. containerd's transfer service, which has no next differ, hides the reason of
+  // kUnimplemented; the log has it.
+  void note_refused(const std::string& digest, const Error& error, double took = 0);
+
   const UnpackTotals& totals() const noexcept { return totals_; }
 
  private:
@@ -65,9 +70,6 @@ class Unpacker {
 
   // Adds the time that the backend took to `reading`.
   Answer run(const Call& call, const content::OpenBlob& blob, const Job& job, Clock::duration& reading);
-  // containerd's transfer service, which has no next differ, hides the reason; the log has it.
-  void note_left(const std::string& digest, const std::string& why);
-  void note_failure(const oci::Digest& digest, const Error& error, double took);
 
   content::Content& content_;
   const Options options_;

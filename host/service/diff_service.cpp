@@ -40,8 +40,13 @@ class Apply final : public Exchange {
   Step on_request(const Call& call, grpc::ByteBuffer& message) override {
     api::ApplyRequest request;
     parse(message, &request);
-    refuse_payloads(request);
-    if (process_) diff::check_namespaces(*process_);
+    try {
+      refuse_payloads(request);
+      check_caller();
+    } catch (const Error& e) {
+      unpacker_.note_refused(request.diff().digest(), e);
+      throw;
+    }
     const diff::Applied applied = unpacker_.apply(call, to_request(request));
     api::ApplyResponse response;
     auto* out = response.mutable_applied();
@@ -52,6 +57,14 @@ class Apply final : public Exchange {
   }
 
  private:
+  // Paths mean the same to whoever calls.
+  void check_caller() const {
+    if (!process_)
+      throw Error(Code::kFailedPrecondition,
+                  "can't tell which process calls, so its snapshots' paths can't be trusted; the connection may be gone");
+    diff::check_namespaces(*process_);
+  }
+
   diff::Unpacker& unpacker_;
   std::optional<pid_t> process_;
 };
