@@ -131,8 +131,12 @@ void filter_calls() {
 
 }  // namespace
 
+void die_with(pid_t parent) {
+  check(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "signal of the parent's death");
+  if (::getppid() != parent) throw Error(Code::kCancelled, "ipcsd, which started the worker, has ended");
+}
+
 void leave_namespaces() {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   const rlimit memory{kMemory, kMemory};

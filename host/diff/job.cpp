@@ -43,7 +43,8 @@ std::string to_json(const Job& job) {
                {"mount_point", to_bytes(job.mount_point)},
                {"compressed", job.compressed},
                {"sync", job.sync},
-               {"max_size", job.max_size}});
+               {"max_size", job.max_size},
+               {"parent", job.parent}});
 }
 
 Job job_from_json(const std::string& text) {
@@ -60,6 +61,7 @@ Job job_from_json(const std::string& text) {
     job.compressed = from.at("compressed");
     job.sync = from.at("sync");
     job.max_size = from.at("max_size");
+    job.parent = from.at("parent");
     return job;
   });
 }

@@ -26,6 +26,7 @@ struct Job {
   bool compressed = true;    // gzip and zstd are looked for
   bool sync = false;         // the file system is synced at the end
   uint64_t max_size = 0;     // bytes that the layer may have uncompressed; 0: no limit
+  int64_t parent = 0;        // process id of ipcsd, without which the worker must not work
 };
 
 struct Answer {

@@ -30,7 +30,23 @@ double seconds_of(std::chrono::steady_clock::duration time) { return std::chrono
 
 }  // namespace
 
+Unpacker::Place::Place(Unpacker& unpacker, const Call& call) : unpacker_(unpacker) {
+  std::unique_lock lock(unpacker_.places_mutex_);
+  while (unpacker_.workers_ >= kMostWorkers) {
+    if (call.cancelled()) throw Error(Code::kCancelled, "the call was cancelled");
+    unpacker_.place_free_.wait_for(lock, std::chrono::milliseconds(50));
+  }
+  ++unpacker_.workers_;
+}
+
+Unpacker::Place::~Place() {
+  const std::lock_guard lock(unpacker_.places_mutex_);
+  --unpacker_.workers_;
+  unpacker_.place_free_.notify_one();
+}
+
 Answer Unpacker::run(const Call& call, const content::OpenBlob& blob, const Job& job, Clock::duration& reading) {
+  const Place place(*this, call);
   Worker worker(options_.program, job);
   std::vector<uint8_t> piece(std::min<uint64_t>(kPiece, std::max<uint64_t>(blob.size, 1)));
   for (uint64_t at = 0; at < blob.size;) {
@@ -77,7 +93,7 @@ Applied Unpacker::apply(const Call& call, const Request& request) {
       throw;
     }
   }();
-  const Job job{request.mounts, options_.mount_point, *compressed, request.sync, options_.max_size};
+  const Job job{request.mounts, options_.mount_point, *compressed, request.sync, options_.max_size, ::getpid()};
   Answer answer;
   Clock::duration reading{};
   try {

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -43,6 +45,7 @@ std::vector<metrics::Sample> samples(const UnpackTotals& totals);
 // [thread-safe]
 class Unpacker {
  public:
+  static constexpr size_t kMostWorkers = 16;  // at once, as they share memory and processors; other layers wait
   struct Options {
     std::string program;      // ipcs-unpack
     std::string mount_point;  // an empty directory
@@ -68,12 +71,27 @@ class Unpacker {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // A worker's place, while it lives. Waits for one; throws Error kCancelled when the call is.
+  class Place {
+   public:
+    Place(Unpacker& unpacker, const Call& call);
+    ~Place();
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+   private:
+    Unpacker& unpacker_;
+  };
+
   // Adds the time that the backend took to `reading`.
   Answer run(const Call& call, const content::OpenBlob& blob, const Job& job, Clock::duration& reading);
 
   content::Content& content_;
   const Options options_;
   UnpackTotals totals_;
+  std::mutex places_mutex_;
+  std::condition_variable place_free_;
+  size_t workers_ = 0;
 };
 
 // Where the worker's program is, for an ipcsd that is `executable`: beside it or in ../libexec/ipcs. Throws Error

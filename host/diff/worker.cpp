@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,6 +147,10 @@ Answer Worker::finish(const Call& call) {
     if (count == 0) break;
     if (text.size() < kMaxAnswer) text.append(piece.data(), static_cast<size_t>(count));
   }
+  // It may say nothing any more and live on.
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));  // the C library's header is no C++
+  check(static_cast<bool>(process), "pidfd_open");
+  wait_for(call, process.get(), POLLIN);
   const int status = reap();
   if (WIFSIGNALED(status)) {
     const char* name = ::sigabbrev_np(WTERMSIG(status));

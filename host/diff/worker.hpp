@@ -25,14 +25,14 @@ class Worker {
   // Gives the worker stored bytes; waits until it has taken them. False when it wants no more: it has failed, and
   // answer() says why. Throws Error kCancelled when the call is.
   bool feed(const Call& call, std::span<const uint8_t> bytes);
-  // There are no more bytes: waits for the end, and returns what the worker says. Throws Error: kCancelled; kInternal
-  // when it died without a word.
+  // There are no more bytes: waits for the end of the process, and returns what it says. Throws Error: kCancelled;
+  // kInternal when it died without a word.
   Answer finish(const Call& call);
 
  private:
   // Waits for `fd`. Throws kCancelled.
   void wait_for(const Call& call, int fd, short events) const;
-  int reap();
+  int reap();  // waits for its end
 
   pid_t pid_ = -1;
   Fd bytes_, answer_;
