@@ -38,9 +38,54 @@ def unpacked_by_ipcsd(lab):
     expect_equal("differs", [words[-1] for words in plugins if "ipcs-diff" in words], ["ok"])
 
 
+def layers_of_all_kinds(lab):
+    """Layers of every kind that registries hold are unpacked by ipcsd into overlay and native snapshots, and run."""
+    registry = lab.registry()
+    layers = tuple(MIB + i for i in range(len(image.KINDS)))
+    made = image.make("kinds", layers, kinds=image.KINDS)
+    reference = registry.push("kinds:1", made)
+    for snapshotter in ("overlayfs", "native"):
+        ipcsd = lab.ipcsd(diff=True)
+        containerd = lab.containerd(ipcsd.socket, diff=ipcsd.diff, snapshotter=snapshotter)
+        containerd.pull(reference)
+        expect_runs(containerd, reference, "kinds", layers)
+        expect_equal(f"layers that ipcsd applied ({snapshotter})", sorted(ipcsd.applied_layers()), sorted(made.layers))
+
+
+def unpacked_from_peers(lab):
+    """A converted image is pulled by its CID on a second node: ipcsd unpacks layers whose blocks come from the first one
+    meanwhile, and it runs. On the first node, layers are unpacked from what containerd has just written to Kubo."""
+    registry = lab.registry()
+    layers = (6 * MIB, 700_000)
+    made = image.make("peers", layers)
+    reference = registry.push("peers:1", made)
+    kubo, kubo2 = lab.kubo(), lab.kubo()
+    ipcsd, ipcsd2 = lab.ipcsd(kubo=kubo, diff=True), lab.ipcsd(kubo=kubo2, diff=True)
+    containerd, containerd2 = (lab.containerd(one.socket, diff=one.diff) for one in (ipcsd, ipcsd2))
+    containerd.pull(reference)
+    expect_equal("layers that ipcsd applied", sorted(ipcsd.applied_layers()), sorted(made.layers))
+    cid = ipcsd.image(containerd, "convert", f"containerd:{reference}", "containerd:peers.p2p")
+    kubo2.connect(kubo)
+    ipcsd2.image(containerd2, "pull", cid, "peers.p2p")
+    expect_runs(containerd2, "peers.p2p", "peers", layers)
+    expect_equal("layers that the second ipcsd applied", len(ipcsd2.applied_layers()), len(made.layers))
+    expect(kubo2.received() > sum(layers), f"{kubo2.received()} bytes are less than the layers have")
+
+
+FOUR_AT_ONCE = """
+[plugins."io.containerd.transfer.v1.local"]
+  max_concurrent_unpacks = 4
+"""
+
+
 def unpacked_in_parallel(lab):
-    """Ten images are pulled at once."""
-    registry, ipcsd, containerd = _unpacking(lab)
+    """Ten images are pulled at once, and one of many layers of which containerd gives four at a time."""
+    registry, ipcsd = lab.registry(), lab.ipcsd(diff=True)
+    containerd = lab.containerd(ipcsd.socket, diff=ipcsd.diff, keys=FOUR_AT_ONCE)
+    layers = tuple(MIB // 4 + i for i in range(10))
+    many = registry.push("many:1", image.make("many", layers))
+    containerd.pull(many)
+    expect_runs(containerd, many, "many", layers)
     made = {f"p{i}": image.make(f"p{i}", (MIB + i, 2000 + i)) for i in range(10)}
     references = {name: registry.push(f"{name}:1", one) for name, one in made.items()}
     pulls = {name: containerd.ctr_in_background(*containerd.pull_arguments(r)) for name, r in references.items()}
@@ -290,5 +335,5 @@ def encrypted_layers(lab):
     expect_equal("layers that ipcsd applied", ipcsd.applied_layers(), [])
 
 
-CASES = [unpacked_by_ipcsd, unpacked_in_parallel, worker_killed, killed_while_unpacking, example_diff_config,
+CASES = [unpacked_by_ipcsd, layers_of_all_kinds, unpacked_from_peers, unpacked_in_parallel, worker_killed, killed_while_unpacking, example_diff_config,
          cri_unpacked_by_ipcsd, cri_unpacked_and_discarded, diff_of_snapshots, wrong_diff_id, damaged_layer, encrypted_layers]

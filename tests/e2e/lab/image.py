@@ -61,11 +61,32 @@ def _tar(entries):
     return buffer.getvalue()
 
 
-def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=LAYER, diff_ids=None, without=()):
+def _zstd(data):
+    """A frame of zstd that stores the bytes as they are."""
+    blocks = [data[at:at + (1 << 17)] for at in range(0, len(data), 1 << 17)]
+    heads = [(len(block) << 3 | (i == len(blocks) - 1)).to_bytes(3, "little") for i, block in enumerate(blocks)]
+    return (bytes.fromhex("28b52ffde0") + len(data).to_bytes(8, "little")
+            + b"".join(head + block for head, block in zip(heads, blocks)))
+
+
+def _gzip(data):
+    return gzip.compress(data, 1, mtime=0)
+
+
+# Of a layer: what the manifest calls it, and its bytes from those of its archive.
+KINDS = {"gzip": (LAYER, _gzip),
+         "zstd": ("application/vnd.oci.image.layer.v1.tar+zstd", _zstd),
+         "plain": ("application/vnd.oci.image.layer.v1.tar", bytes),
+         "docker": ("application/vnd.docker.image.rootfs.diff.tar.gzip", _gzip),
+         "foreign": ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", _gzip)}
+
+
+def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=LAYER, diff_ids=None, without=(), kinds=()):
     """An image whose container prints `text` and the checksums of its extra files, or runs `command`. Each number in
     `extra_layers` is the size in bytes of a further layer's file of random bytes, which depend on the size and its
     place alone, and in the last layer those in `without` are removed. `layer_type`: what the manifest calls the
-    layers; `diff_ids`: what the config claims, given what is right."""
+    layers; `kinds`: the extra layers' kinds, where they are not all gzip; `diff_ids`: what the config claims, given what is
+    right."""
     files = [(d, None) for d in ("bin", "dev", "etc", "proc", "sys", "tmp")]
     files += [("bin/busybox", BUSYBOX.read_bytes()), ("bin/sh", "busybox")]
     tars = [_tar(files)]
@@ -73,7 +94,8 @@ def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=L
         tars.append(_tar([("data", None), (f"data/{place}", random.Random(f"{place} {size}").randbytes(size))]))
     if without:
         tars.append(_tar([(f"data/.wh.{place}", b"") for place in without]))
-    layers = [gzip.compress(tar, 1, mtime=0) for tar in tars]
+    types = [KINDS[kind] if kind else (layer_type, _gzip) for kind in [None, *kinds, *[None] * len(tars)][:len(tars)]]
+    layers = [pack(tar) for tar, (_, pack) in zip(tars, types)]
     script = f"echo {text}; for f in /data/*; do if [ -f $f ]; then busybox sha256sum $f; fi; done"
     config = json.dumps({
         "architecture": architecture, "os": "linux",
@@ -82,7 +104,7 @@ def make(text, extra_layers=(), command=None, architecture="amd64", layer_type=L
     manifest = json.dumps({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
-        "layers": [{"mediaType": layer_type, "digest": digest_of(l), "size": len(l)} for l in layers]}).encode()
+        "layers": [{"mediaType": t, "digest": digest_of(l), "size": len(l)} for l, (t, _) in zip(layers, types)]}).encode()
     image = Image(manifest, {digest_of(b): b for b in (config, *layers)}, [digest_of(l) for l in layers],
                   digest_of(config))
     return image
