@@ -58,12 +58,13 @@ TEST_CASE("every variable") {
   Environment environment = root_environment();
   environment.variables = {{"IPCS_CONFIG", "/c.toml"},       {"IPCS_ROOT", "/r"},       {"IPCS_ADDRESS", "/a.sock"},
                            {"IPCS_CONTROL", "/c.sock"},      {"IPCS_BACKEND", "b"},     {"IPCS_PREVIOUS", "p"},
-                           {"IPCS_PLUGIN_DIR", "/1::/2:/3"}, {"IPCS_LOG_LEVEL", "warn"}};
+                           {"IPCS_PLUGIN_DIR", "/1::/2:/3"}, {"IPCS_LOG_LEVEL", "warn"}, {"IPCS_DIFF_ADDRESS", "/d.sock"}};
   const Options o = parsed({}, environment);
   CHECK(o.file == "/c.toml");
   CHECK(o.variables.root == "/r");
   CHECK(o.variables.address == "/a.sock");
   CHECK(o.variables.control_address == "/c.sock");
+  CHECK(o.variables.diff_address == "/d.sock");
   CHECK(o.variables.backend == "b");
   CHECK(o.variables.previous == "p");
   CHECK(o.variables.plugin_dirs == std::vector<std::string>{"/1", "/2", "/3"});

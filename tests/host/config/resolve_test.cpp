@@ -141,6 +141,14 @@ TEST_CASE("checks of the whole") {
   CHECK(error_of([&] { resolved({}, {}, flags); }) ==
         "the control socket and that of containerd have one address: /run/ipcs/ipcs.sock");
   flags.control_address.reset();
+  flags.diff_address = "/run/ipcs/ipcs.sock";
+  CHECK(error_of([&] { resolved({}, {}, flags); }) ==
+        "the diff socket and that of containerd have one address: /run/ipcs/ipcs.sock");
+  flags.diff_address = flags.control_address = "/run/ipcs/other.sock";
+  CHECK(error_of([&] { resolved({}, {}, flags); }) ==
+        "the diff socket and the control socket have one address: /run/ipcs/other.sock");
+  flags.diff_address.reset();
+  flags.control_address.reset();
   flags.previous = "local";
   CHECK_THAT(error_of([&] { resolved({}, {}, flags); }), Contains("backend and previous are both \"local\""));
   flags.backend = "other";
