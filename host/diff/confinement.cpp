@@ -67,6 +67,12 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 #endif
 
 constexpr int kAllowed[] = {
+#if defined(__SANITIZE_ADDRESS__)
+#if defined(SYS_pipe)
+    SYS_pipe,
+#endif
+    SYS_pipe2,  // through which the sanitizer finds out whether memory is there
+#endif
     SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_close, SYS_lseek, SYS_dup,
     SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_getdents64, SYS_fchdir,
     SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat, SYS_fchmod, SYS_fchmodat, SYS_fchown,
