@@ -24,7 +24,7 @@ class Database {
   // Statements that give no rows.
   void execute(const char* sql);
 
-  // One run: bind in order, step, read columns. `sql` is a literal; bound bytes stay where it is until the run's end.
+  // One run: bind in order, step, read columns. `sql` is a literal; bound bytes stay where they are until the run's end.
   class Run {
    public:
     Run(Database& database, const char* sql);

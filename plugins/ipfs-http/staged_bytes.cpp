@@ -14,7 +14,10 @@ StagedBytes::StagedBytes(std::string key, std::shared_ptr<StagedFile> file, Inde
     : key_(std::move(key)), file_(std::move(file)), index_(index), rpc_(rpc) {
   const uint64_t size = file_->size();
   for (IngestPart& part : index_.parts(key_)) {
-    if (part.end() > size) break;  // a truncation was broken off: the file has what was kept
+    if (part.end() > size) {  // a truncation was broken off: the file has what was kept, and other bytes may follow
+      index_.forget_parts(key_, part.offset, now_ns());
+      break;
+    }
     parts_.emplace(part.offset, std::move(part));
   }
 }

@@ -15,8 +15,7 @@
 
 namespace ipcs::ipfs_http {
 
-// A long ingest would otherwise be stored twice while it arrives, and each of its pages be new. So what Kubo has under a
-// guard, which the index has noted for this ingest, is punched out of the file; from then on it is read from Kubo, leaf
+// A long ingest would otherwise be stored twice while it arrives. So what Kubo has under a guard, which the index has noted for this ingest, is punched out of the file; from then on it is read from Kubo, leaf
 // by leaf, each verified. The last kKept bytes and less stay in the file.
 //
 // One thread writes and truncates; read_at() and given() may run beside it on others.

@@ -127,6 +127,23 @@ TEST_CASE("what Kubo has lost of an ingest is where its bytes end") {
   CHECK(world.read(digest) == bytes);
 }
 
+TEST_CASE("parts of bytes that were cut off just before a kill do not come back") {
+  World world;
+  const Bytes bytes = some_bytes(kSize, 225), other = some_bytes(kSize, 226);
+  { const Ingest ingest = long_ingest(world, bytes); }
+  world.store.reset();
+  fs::resize_file(world.directory.path() / "state/ingests/key", 0);
+  world.open();
+  {
+    Ingest ingest = world.store->open_ingest(world.call, "key", false, 0);
+    REQUIRE(ingest.size() == 0);
+    ingest.append(world.call, other);
+  }
+  world.open();
+  Ingest ingest = world.store->open_ingest(world.call, "key", false, 0);
+  CHECK(read_all(world, ingest) == other);
+}
+
 TEST_CASE("a Kubo that restarts in the middle of an ingest costs nothing of it") {
   RunningKubo kubo;
   World world(kubo);
