@@ -105,7 +105,7 @@ typedef struct ipcs_adopt_ops {
    * "fastcdc-<min>-<avg>-<max>", "tar" (at a tar's own boundaries), "zstd-frames" (a leaf is a frame) or empty for the
    * profile's; `profile` names the layout: "default" (CIDv0, 262,144-byte chunks, 174 links) or empty for it,
    * "cid-version-1" (raw leaves), "unixfs-v1-2025". A one-chunk blob with raw leaves has its OCI digest as p2p digest.
-   * Told by ipcs_host.progress. NOT_FOUND. INVALID_ARGUMENT: chunker, profile, a blob not of the chunker's kind. [thread-safe] */
+   * Told by ipcs_host.progress. NOT_FOUND: no such blob. INVALID_ARGUMENT: chunker, profile, another kind of blob. [thread-safe] */
   int32_t (*adopt_blob)(ipcs_store* store, const ipcs_call* call, ipcs_str digest, ipcs_str chunker,
                         ipcs_str profile, ipcs_adopted* out, ipcs_status* status);
 
